@@ -1,0 +1,1 @@
+"""The embedded CWE classifier: predict, calibrate, explain, and apply MITRE's mapping policy."""

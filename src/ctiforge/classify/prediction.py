@@ -1,0 +1,79 @@
+"""What a classification says: a `Prediction` with ranked `Suggestion`s, or an abstention with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ctiforge.core.advisory import Advisory
+from ctiforge.core.weakness import MappingUsage
+
+__all__ = ["AbstainReason", "EvidenceSpan", "Policy", "Prediction", "Suggestion"]
+
+Policy = Literal["mitre", "nvd"]
+"""``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, as NVD's analysts label."""
+
+AbstainReason = Literal["no_description", "not_english", "low_information", "only_discouraged", "low_probability"]
+"""Why no suggestion is offered; the texts for people are in `ctiforge.classify.abstain`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSpan:
+    """A part of the classified text that moved the decision towards a suggestion.
+
+    Attributes:
+        start, end: character offsets into `Prediction.text` (end exclusive).
+        text: the characters themselves.
+        weight: share of the positive evidence for this suggestion, 0 to 1.
+    """
+
+    start: int
+    end: int
+    text: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One ranked CWE entry.
+
+    Attributes:
+        probability: calibrated probability, 0 to 1, that the entry is the one the CVE's own parties would assign.
+        usage: MITRE's mapping usage of the entry in the catalogue version of the prediction.
+        prefer: for a Discouraged entry, the allowed entries to use instead (MITRE's suggestions, else the nearest ones).
+    """
+
+    cwe_id: str
+    name: str
+    probability: float
+    usage: MappingUsage
+    evidence: tuple[EvidenceSpan, ...] = ()
+    prefer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one advisory.
+
+    Attributes:
+        id: the advisory's ID.
+        text: the text that was classified (evidence offsets point into it).
+        abstained: True when no suggestion is good enough to offer; `reason` then says why. `suggestions` still lists the
+            candidates, if there were any, so that a person can see what was weighed.
+        suggestions: best first. Under policy ``mitre`` only Allowed and Allowed-with-Review entries.
+        discouraged: entries that the text points to but MITRE discourages, each with what to prefer (policy ``mitre``).
+        model, model_digest, cwe_version, policy: what made this answer.
+        advisory: the record itself, with the CWEs its own parties assigned; None for bare text.
+    """
+
+    id: str
+    text: str
+    abstained: bool
+    reason: AbstainReason | None
+    suggestions: tuple[Suggestion, ...]
+    discouraged: tuple[Suggestion, ...]
+    model: str
+    model_digest: str
+    cwe_version: str
+    policy: Policy
+    advisory: Advisory | None = None

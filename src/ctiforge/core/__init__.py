@@ -1,0 +1,1 @@
+"""Nouns that every stage shares: identifiers, advisories, weaknesses, errors, files and manifests."""

@@ -1,0 +1,1 @@
+"""Recipes in, trained models out. Needs the `train` extra; classifying does not."""
