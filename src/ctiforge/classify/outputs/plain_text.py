@@ -1,0 +1,34 @@
+"""Foreign text made safe to show: advisories come from anywhere, and a terminal obeys what it prints.
+
+Control characters (C0, C1), bidirectional overrides and lone surrogates become U+FFFD, so that an advisory can neither
+send escape sequences to a terminal nor reorder what a person reads (https://trojansource.codes). White space of any kind
+becomes one space; zero-width characters go.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["one_line", "printable", "without_surrogates"]
+
+_SPACE = re.compile(r"[\s\u0085\u2028\u2029]+")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line and of the same length, every unsafe character replaced; offsets stay true."""
+    text = re.sub(r"[\s\u0085\u2028\u2029]", " ", text)
+    return _UNSAFE.sub("\ufffd", _INVISIBLE.sub(" ", text))
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """Return `text` on one line, safe to print, runs of white space as one space; cut to `limit` characters with ``…``."""
+    clean = _UNSAFE.sub("\ufffd", _INVISIBLE.sub("", _SPACE.sub(" ", text))).strip()
+    return clean if limit is None or len(clean) <= limit else clean[: limit - 1].rstrip() + "…"
+
+
+def without_surrogates(text: str) -> str:
+    """Return `text` with lone surrogates as U+FFFD, so that it can be written as UTF-8."""
+    return _SURROGATE.sub("\ufffd", text)

@@ -1,0 +1,47 @@
+"""Codes and numbers as words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from ctiforge.classify.prediction import AbstainReason, Prediction, Suggestion
+
+__all__ = ["ABSTAIN_SENTENCES", "abstain_sentence", "prefer_text", "probability_text", "ranking_text"]
+
+ABSTAIN_SENTENCES: Mapping[AbstainReason, str] = MappingProxyType(
+    {
+        "no_description": "The record has no description to read.",
+        "not_english": "The description is not in English, the only language the model knows.",
+        "low_information": "The description does not say what the weakness is.",
+        "only_discouraged": "The text points only to entries that MITRE discourages for mapping.",
+        "low_probability": "No entry is probable enough to suggest.",
+    }
+)
+"""One sentence for every `AbstainReason`."""
+
+
+def abstain_sentence(prediction: Prediction) -> str:
+    """Return why nothing is suggested; empty where something is."""
+    if not prediction.abstained and prediction.suggestions:
+        return ""
+    return ABSTAIN_SENTENCES[prediction.reason] if prediction.reason else "No entry is suggested."
+
+
+def prefer_text(suggestion: Suggestion) -> str:
+    """Return what to use instead of a discouraged entry: ``prefer CWE-787 or CWE-125``."""
+    return "prefer " + (" or ".join(suggestion.prefer) or "a more specific entry")
+
+
+def probability_text(probability: float) -> str:
+    """Return ``0.87``; never ``1.00`` or ``0.00`` for what is neither certain nor impossible."""
+    if 0.99 < probability < 1:
+        return ">.99"
+    if 0 < probability < 0.01:
+        return "<.01"
+    return f"{probability:.2f}"
+
+
+def ranking_text(suggestions: Iterable[Suggestion]) -> str:
+    """Return ``CWE-787 0.61, CWE-125 0.20``."""
+    return ", ".join(f"{each.cwe_id} {probability_text(each.probability)}" for each in suggestions)
