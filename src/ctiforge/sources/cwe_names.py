@@ -3,9 +3,9 @@
 A label becomes training data and a filter, so a wrong answer costs more than none. Words resolve only if they are, after
 normalisation, exactly one of (first hit wins):
 
-1. MITRE's full name, with or without the short name in brackets;
-2. the short name in quotes and brackets, such as 'Cross-site Scripting';
-3. a wording of `ctiforge.sources.cwe_wordings`, each reviewed by hand; its refused phrases stop here;
+1. MITRE's full name;
+2. a wording of `ctiforge.sources.cwe_wordings`, each reviewed by hand; its refused phrases stop here;
+3. the short name in quotes and brackets, such as 'Cross-site Scripting', or the full name without it;
 4. an alternate term that MITRE lists for exactly one weakness;
 5. a former name of three or more words that exactly one weakness had;
 6. the name of a category or view (which the catalogue then refuses as a weakness);
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from ctiforge.sources.cwe_wordings import REFUSED, WORDINGS
 
-__all__ = ["NameIndex", "NamedEntry", "words_of"]
+__all__ = ["NameIndex", "NamedEntry", "short_names", "words_of"]
 
 MAX_LABEL = 400
 """Longer texts are descriptions, not labels; they never resolve."""
@@ -34,10 +34,12 @@ _QUOTES = str.maketrans(dict.fromkeys('`´‘’‚‛“”„«»"＂＇', "'"
 _APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
 _NOT_WORD = re.compile(r"[^\w+#]+|_+")
 _SHORT_NAME = re.compile(r"\((?:aka )?'([^()]+)'\)?$")
+_ACRONYM = re.compile(r"\s\(([A-Za-z]{3,8})\)$")
 _BRACKET = re.compile(r"^(.*?)\s*[(\[]([^()\[\]]*)[)\]]?\s*(?:-\s*(?:generic|stored|reflected|dom))?$", re.IGNORECASE)
-_COMPONENT = re.compile(r"^(.+?)\s+(?:in|within)\s+(?:the\s+)?([^,;]{1,60})$", re.IGNORECASE)
+_IN = re.compile(r"\s+(?:in|within)\s+(?:the\s+)?", re.IGNORECASE)
+_SECOND_STATEMENT = re.compile(r"[,;]|\b(?:and|or|leading|leads|results?|allows?|via|through|due|because|by)\b", re.IGNORECASE)
 _NOISE_TAIL = re.compile(
-    r"\s+(?:vulnerability|vulnerabilities|issue|issues|flaw|flaws|bug|bugs|weakness|attack|attacks)$", re.IGNORECASE
+    r"\s+(?:-\s+generic|vulnerability|vulnerabilities|issue|issues|flaw|flaws|bug|bugs|weakness|attack|attacks)$", re.IGNORECASE
 )
 _NOISE_HEAD = re.compile(
     r"^(?:an?|the|possible|potential|multiple|arbitrary|unauthenticated|authenticated|persistent|stored|reflected|blind"
@@ -89,15 +91,16 @@ class NameIndex:
         terms = _index((words_of(part), entry.cwe_id) for entry in live for term in entry.terms for part in _split(term))
         former = _index(_former_keys(live))
         groups = _index((words_of(entry.name), entry.cwe_id) for entry in entries if entry.kind in ("category", "view"))
-        known = {entry.cwe_id for entry in live}
+        known = {entry.cwe_id for entry in entries}
         wordings = {words_of(text): cwe_id for text, cwe_id in WORDINGS.items() if cwe_id in known}
-        refused = dict.fromkeys(map(words_of, REFUSED), None)
+        self._refused = frozenset(map(words_of, REFUSED))
+        refused = dict.fromkeys(self._refused, None)
         self._keys: dict[str, str | None] = {
             **groups,
             **former,
             **terms,
-            **refused,
             **names,
+            **refused,
             **wordings,
             **self._full,
         }
@@ -107,8 +110,10 @@ class NameIndex:
         text = label.strip()
         if not text or len(text) > MAX_LABEL:
             return None
-        if found := self._exact.get(_literal(text)):
+        if found := self._exact.get(_literal(text)) or self._exact.get(_literal(text + ")")):
             return found
+        if _is_pattern(text):
+            return None
         tidy = unicodedata.normalize("NFKC", text).translate(_QUOTES).strip(" .;:,-")
         return self._part(tidy, depth=0)
 
@@ -122,9 +127,7 @@ class NameIndex:
             return None
         if bracket := _BRACKET.match(text):
             return self._bracketed(bracket[1], bracket[2], depth)
-        for rest in _without_noise(text):
-            return self._part(rest, depth + 1)
-        return None
+        return next((found for rest in _without_noise(text) if (found := self._part(rest, depth + 1))), None)
 
     def _bracketed(self, head: str, inner: str, depth: int) -> str | None:
         """Resolve 'head (inner)': the head counts, unless the words in brackets name something else or a vague effect."""
@@ -133,7 +136,7 @@ class NameIndex:
             return None
         key = words_of(inner)
         if key in self._keys:
-            return found if self._keys[key] in (found, None) and key not in map(words_of, REFUSED) else None
+            return found if self._keys[key] in (found, None) and key not in self._refused else None
         inside = self._part(inner, depth + 1)
         return found if inside in (found, None) else None
 
@@ -155,13 +158,16 @@ def _is_pattern(name: str) -> bool:
     return any(re.search(r"[\\/.*]|^\s|\s$", quoted) for quoted in re.findall(r"(?<![(\w])'([^']*)'", name))
 
 
+def short_names(name: str) -> tuple[str, ...]:
+    """Return the bracketed short name or acronym of a full name, and the name without it: both, or neither."""
+    if bracket := _SHORT_NAME.search(name) or _ACRONYM.search(name):
+        return bracket[1], name[: bracket.start()].strip()
+    return ()
+
+
 def _name_parts(entry: NamedEntry) -> Iterator[tuple[str, str]]:
-    if short := _SHORT_NAME.search(entry.name):
-        yield words_of(short[1]), entry.cwe_id
-        yield words_of(entry.name[: short.start()]), entry.cwe_id
-    elif acronym := re.search(r"\s\(([A-Za-z]{3,8})\)$", entry.name):
-        yield words_of(acronym[1]), entry.cwe_id
-        yield words_of(entry.name[: acronym.start()]), entry.cwe_id
+    for part in short_names(entry.name):
+        yield words_of(part), entry.cwe_id
 
 
 def _former_keys(entries: Iterable[NamedEntry]) -> Iterator[tuple[str, str]]:
@@ -187,11 +193,13 @@ def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
 
 
 def _without_noise(text: str) -> Iterator[str]:
+    """Yield the text without one part that cannot change the weakness; the component is tried from the last 'in' back."""
     for pattern in (_NOISE_TAIL, _NOISE_HEAD):
         shorter = pattern.sub("", text, count=1)
         if shorter != text:
             yield shorter
             return
-    component = _COMPONENT.match(text)
-    if component and component[2].count(" ") < 4 and not re.search(r"\b(?:and|or)\b", text, re.IGNORECASE):
-        yield component[1]
+    for place in reversed(list(_IN.finditer(text))):
+        component = text[place.end() :]
+        if component.count(" ") < 4 and not _SECOND_STATEMENT.search(component):
+            yield text[: place.start()]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ctiforge.core.ids import cwe_number, parse_cwe_id
-from ctiforge.sources.cwe_names import NamedEntry, words_of
+from ctiforge.sources.cwe_names import NamedEntry, short_names, words_of
 
 __all__ = ["CweMatch", "CweSearch"]
 
@@ -29,7 +29,8 @@ _FEW_WORDS = {
     "vulnerability",
     "issue",
 }
-_KIND_RANK = {"weakness": 0, "category": 1, "view": 2, "deprecated": 3}
+_KIND_WEIGHT = {"weakness": 1.0, "category": 0.4, "view": 0.3, "deprecated": 0.3}
+"""Entries that cannot be mapped to come last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,14 @@ class CweSearch:
     def __init__(self, entries: Iterable[NamedEntry]) -> None:
         self._entries = {entry.cwe_id: entry for entry in entries}
         self._texts = [
-            _Text(entry, text, tuple(words_of(text).split()), weight)
+            _Text(entry, text, tuple(words_of(text).split()), weight * _KIND_WEIGHT[entry.kind])
             for entry in self._entries.values()
-            for texts, weight in (((entry.name,), 1.0), (entry.terms, 0.95), (entry.former, 0.7))
+            for texts, weight in (
+                ((entry.name,), 1.0),
+                (short_names(entry.name), 1.0),
+                (entry.terms, 0.95),
+                (entry.former, 0.7),
+            )
             for text in texts
         ]
 
@@ -104,12 +110,12 @@ class CweSearch:
             if entry.kind == "weakness"
         ]
         scored.sort(key=lambda pair: (-pair[0], abs(cwe_number(pair[1].cwe_id) - int(number))))
-        return [CweMatch(e.cwe_id, e.name, e.cwe_id, round(score, 3), e.kind) for score, e in scored[:limit] if score >= 0.6]
+        return [CweMatch(e.cwe_id, e.name, e.name, round(score, 3), e.kind) for score, e in scored[:limit] if score >= 0.5]
 
     def _best(self, hits: list[tuple[_Text, float]], limit: int) -> list[CweMatch]:
         best: dict[str, CweMatch] = {}
         for text, score in sorted(hits, key=lambda hit: -hit[1]):
             entry = text.entry
             best.setdefault(entry.cwe_id, CweMatch(entry.cwe_id, entry.name, text.text, round(min(score, 1.0), 3), entry.kind))
-        ranked = sorted(best.values(), key=lambda match: (-match.score, _KIND_RANK[match.kind], cwe_number(match.cwe_id)))
+        ranked = sorted(best.values(), key=lambda match: (-match.score, cwe_number(match.cwe_id)))
         return ranked[:limit]
