@@ -93,6 +93,7 @@ class Advisory:
         published, modified: ISO 8601 as given by the source, or empty.
         languages: languages of the descriptions found (to tell 'no text' from 'no English text').
         state: ``PUBLISHED`` unless the source says otherwise.
+        notes: what the reader had to repair to read the record, in words for a person; empty for clean input.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Advisory:
     modified: str = ""
     languages: tuple[str, ...] = ()
     state: str = "PUBLISHED"
+    notes: tuple[str, ...] = ()
 
     def cwe_ids(self, party: Party) -> tuple[str, ...]:
         """CWE IDs that `party` assigned, in order, without repeats."""
