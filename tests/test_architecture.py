@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sources": {"core"},
     "models": {"core"},
     "recipes": set(),
+    "__main__": {"cli"},
     **{stage: {"core", "sources", "models", "recipes"} for stage in STAGES},
     "cli": {"core", "sources", "models", "recipes", *STAGES, "serve", ""},
 }
