@@ -187,6 +187,7 @@ REFUSED: Final[frozenset[str]] = frozenset(
         "Length Manipulation",
         "Length Tampering",
         "Symlink",
+        "Symlink vulnerability",
         "Man-in-the-Middle",
         "Man-in-the-Middle (MITM)",
         "MITM",
