@@ -29,7 +29,7 @@ help: ## list the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO_VENV)/.installed ## classify the invented advisories in examples/ with the light core
-	$(DEMO_VENV)/bin/ctiforge classify examples/
+	$(DEMO_VENV)/bin/ctiforge classify examples/ --output table --rejects $(DEMO_VENV)/rejects.jsonl
 
 setup: $(VENV)/.installed ## make the development environment in .venv
 

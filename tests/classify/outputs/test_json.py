@@ -66,6 +66,12 @@ def test_bare_text_has_no_source_and_no_assignments(options: OutputOptions, xss:
     assert record["assigned"] == []
 
 
+def test_escaping_changes_no_value(options: OutputOptions, hostile: Prediction) -> None:
+    (record,) = lines(options, (hostile,))
+    assert record["id"] == hostile.id
+    assert record["suggestions"][0]["evidence"][0]["text"] == hostile.text.replace("\ud800", "\ufffd")  # type: ignore[index]
+
+
 def test_json_holds_the_same_objects_as_jsonl(options: OutputOptions, batch: tuple[Prediction, ...]) -> None:
     renderer = OUTPUTS["json"].renderer(options)
     document = json.loads(renderer.begin() + "".join(map(renderer.render, batch)) + renderer.end())

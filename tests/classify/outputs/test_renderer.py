@@ -70,10 +70,16 @@ def test_nothing_that_a_terminal_obeys_gets_through(name: str, options: OutputOp
     renderer = make(name, options)
     text = renderer.begin() + renderer.render(hostile) + renderer.end()
     text.encode()  # lone surrogates would fail here
-    if OUTPUTS[name].suffix not in (".json", ".jsonl"):
-        assert not set(text) & set("\x1b\x07\x9b\u202e")
-    else:  # JSON escapes C0 itself; what it parses back to is the consumer's
-        assert not set(text) & set("\x1b\x07")
+    assert not set(text) & set("\x1b\x07\x9b\u202e")
+
+
+@pytest.mark.parametrize("name", LINE_FORMATS)
+def test_records_of_line_formats_depend_on_no_other(
+    name: str, options: OutputOptions, batch: tuple[Prediction, ...], hostile: Prediction
+) -> None:
+    predictions = (*batch, hostile)
+    together = make(name, options)
+    assert [together.render(each) for each in predictions] == [make(name, options).render(each) for each in predictions]
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

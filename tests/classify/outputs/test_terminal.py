@@ -30,6 +30,11 @@ def test_no_line_is_wider_than_the_terminal(
     assert max(cell_len(line) for line in text.splitlines()) == width
 
 
+def test_wide_characters_stay_within_the_width(options: OutputOptions, xss: Prediction) -> None:
+    text = text_of(replace(options, width=80), replace(xss, id="公告" * 30, text="漏洞 " * 200))
+    assert max(cell_len(line) for line in text.splitlines()) == 80
+
+
 def test_colour_changes_nothing_but_colour(options: OutputOptions, overflow: Prediction) -> None:
     coloured = text_of(replace(options, colour=True), replace(overflow, text=""))
     assert ANSI.search(coloured)

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["one_line", "printable", "without_surrogates"]
+__all__ = ["UNSAFE", "one_line", "printable", "without_surrogates"]
 
 _SPACE = re.compile(r"[\s\u0085\u2028\u2029]+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
-_UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb]")
+UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb]")
+"""Any one character that must not reach a terminal."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
     """Return `text` on one line and of the same length, every unsafe character replaced; offsets stay true."""
     text = re.sub(r"[\s\u0085\u2028\u2029]", " ", text)
-    return _UNSAFE.sub("\ufffd", _INVISIBLE.sub(" ", text))
+    return UNSAFE.sub("\ufffd", _INVISIBLE.sub(" ", text))
 
 
 def one_line(text: str, limit: int | None = None) -> str:
     """Return `text` on one line, safe to print, runs of white space as one space; cut to `limit` characters with ``…``."""
-    clean = _UNSAFE.sub("\ufffd", _INVISIBLE.sub("", _SPACE.sub(" ", text))).strip()
+    clean = UNSAFE.sub("\ufffd", _INVISIBLE.sub("", _SPACE.sub(" ", text))).strip()
     return clean if limit is None or len(clean) <= limit else clean[: limit - 1].rstrip() + "…"
 
 

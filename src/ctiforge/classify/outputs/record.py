@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from ctiforge.classify.outputs.plain_text import without_surrogates
+from ctiforge.classify.outputs.plain_text import UNSAFE, without_surrogates
 from ctiforge.classify.prediction import EvidenceSpan, Prediction, Suggestion
 
 __all__ = ["json_text", "load_prediction_schema", "prediction_record"]
@@ -54,11 +54,16 @@ def _assigned(prediction: Prediction) -> list[dict[str, Any]]:
 
 
 def json_text(value: Any) -> str:
-    """Return `value` as compact JSON on one line; lone surrogates, which UTF-8 cannot carry, become U+FFFD."""
+    """Return `value` as compact JSON on one line.
+
+    Lone surrogates, which UTF-8 cannot carry, become U+FFFD. Characters that a terminal obeys or that reorder what a person
+    reads are escaped, which changes no value: JSON Lines are looked at with ``head`` and ``less``.
+    """
     try:
-        return orjson.dumps(value).decode()
+        text = orjson.dumps(value).decode()
     except TypeError:  # orjson refuses lone surrogates; they are rare, so only then is the value walked
-        return orjson.dumps(_clean(value)).decode()
+        text = orjson.dumps(_clean(value)).decode()
+    return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _clean(value: Any) -> Any:

@@ -55,8 +55,9 @@ class OutputFormat:
         name: what the user types.
         description: one line for the help text.
         suffix: usual end of a file name, with the dot.
-        line_based: every record is a whole line (or block of lines), so an interrupted run leaves a valid file; a document
-            format is valid only once `Renderer.end` was written.
+        line_based: every record is a whole line (or block of lines) that depends on no other, so an interrupted run leaves a
+            valid file, and records may be rendered in several processes; a document format is valid only once `Renderer.end`
+            was written, and all its records go through one renderer.
         renderer: makes a fresh renderer.
     """
 
