@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,6 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(ROOT / "tests" / "no_network"), os.environ.get("PYTHONPATH", "")]),
 )
+
+# No deadline: the machine may be busy. The same examples everywhere on a CI service, new ones on a developer's machine.
+settings.register_profile("ctiforge", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("ctiforge")
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def test_wheel_carries_every_data_file_of_the_package(wheel: zipfile.ZipFile, re
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "src"], cwd=repository, capture_output=True, text=True, timeout=60, check=False
     )
-    if tracked.returncode != 0:
+    if tracked.returncode != 0 or not tracked.stdout:
         pytest.skip("not a git checkout, so there is no list to compare with")
     expected = {name.removeprefix("src/") for name in tracked.stdout.split("\0") if name and (repository / name).exists()}
     assert "ctiforge/classify/outputs/prediction.schema.json" in expected
