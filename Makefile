@@ -20,6 +20,9 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
+# Real data is never part of the repository; see CONTRIBUTING.md.
+DATA ?= $(or $(CTIFORGE_SHARED_DATA),../shared/data)
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,8 +53,8 @@ format: $(VENV)/.installed ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed ## measure the shipped classifier on ../shared/data (BENCH_ARGS="--help" for choices)
-	$(BIN)/python benchmarks/classifier.py $(BENCH_ARGS)
+bench: $(VENV)/.installed ## measure the shipped classifier on the files in DATA
+	$(BIN)/python benchmarks/classifier.py --data $(DATA) $(BENCH_ARGS)
 
 constraints: $(VENV)/.installed ## write constraints.txt from the development environment
 	$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
