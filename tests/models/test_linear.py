@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ctiforge.core.errors import ModelError
+from ctiforge.models.linear import Calibration, LinearModel, QuantizedWeights, load_linear_model, write_linear_model
+
+VOCABULARY = ["injection", "overflow", "sql", "sql injection"]
+MANIFEST: dict[str, Any] = {
+    "name": "tiny",
+    "labels": ["CWE-89", "CWE-787"],
+    "max_n": 2,
+    "calibration": {"temperature": 0.5, "slope": 1.0, "intercept": 0.0},
+}
+
+
+def weights() -> QuantizedWeights:
+    values = np.array([[60, -60], [-127, 127], [100, -100], [127, 0]], dtype=np.int8)
+    return QuantizedWeights(
+        values,
+        np.array([0.02, 0.01], dtype=np.float32),
+        np.array([0.1, -0.1], dtype=np.float32),
+        np.array([1.0, 2.0, 1.0, 3.0], dtype=np.float32),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_linear_model(tmp_path / "tiny", MANIFEST, VOCABULARY, weights())
+    return tmp_path / "tiny"
+
+
+def test_loading_gives_back_what_was_written(folder: Path) -> None:
+    model = load_linear_model(folder)
+    made = LinearModel(MANIFEST, "", VOCABULARY, weights())
+    text = "A SQL injection in the overflow handler"
+    expected = made.scores(made.contributions(made.features(text)))
+    np.testing.assert_array_equal(model.scores(model.contributions(model.features(text))), expected)
+    assert model.labels == ("CWE-89", "CWE-787")
+
+
+def test_score_by_hand() -> None:
+    model = LinearModel(MANIFEST, "", VOCABULARY, weights())
+    features = model.features("overflow overflow SQL")
+    raw = np.array([(1 + math.log(2)) * 2.0, 1.0])
+    np.testing.assert_allclose(features.values, raw / np.linalg.norm(raw), rtol=1e-6)
+    assert features.spans == [(0, 8), (18, 21)]
+    assert (features.words, features.known) == (3, 3)
+    tf_overflow, tf_sql = raw / np.linalg.norm(raw)
+    expected = np.array(
+        [-127 * 0.02 * tf_overflow + 100 * 0.02 * tf_sql + 0.1, 127 * 0.01 * tf_overflow - 0.01 * 100 * tf_sql - 0.1]
+    )
+    scores = model.scores(model.contributions(features))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    odds = np.exp(expected / 0.5)
+    np.testing.assert_allclose(model.probabilities(scores), odds / odds.sum(), rtol=1e-5)
+
+
+def test_calibration_moves_the_log_odds_and_keeps_the_order() -> None:
+    scores = np.array([1.0, 0.2, -30.0], dtype=np.float32)
+    plain = Calibration(0.5, 1.0, 0.0).probabilities(scores)
+    moved = Calibration(0.5, 2.0, 1.0).probabilities(scores)
+    np.testing.assert_allclose(plain.sum(), 1.0)
+    np.testing.assert_allclose(np.log(moved / (1 - moved)), 2 * np.log(plain / (1 - plain)) + 1, rtol=1e-6)
+    assert (np.diff(moved) < 0).all()
+
+
+def test_calibration_survives_scores_without_any_doubt() -> None:
+    probabilities = Calibration(1e-3, 3.0, 14.0).probabilities(np.array([900.0, -900.0], dtype=np.float32))
+    assert np.isfinite(probabilities).all()
+    assert probabilities[0] > 0.99
+    assert probabilities[1] < 0.01
+
+
+def test_a_text_without_known_words_has_no_features() -> None:
+    model = LinearModel(MANIFEST, "", VOCABULARY, weights())
+    features = model.features("nothing of this is known")
+    assert features.ids.size == 0
+    np.testing.assert_array_equal(model.scores(model.contributions(features)), weights().intercept)
+
+
+def test_writing_twice_gives_the_same_digest(tmp_path: Path) -> None:
+    first = write_linear_model(tmp_path / "a", MANIFEST, VOCABULARY, weights())
+    assert write_linear_model(tmp_path / "b", MANIFEST, VOCABULARY, weights()) == first
+    assert load_linear_model(tmp_path / "a").digest == first
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "vocabulary.txt"])
+def test_a_changed_file_is_refused(folder: Path, name: str) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(ModelError, match=rf"{name}: SHA-256 differs"):
+        load_linear_model(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "vocabulary.txt", "manifest.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        load_linear_model(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other/1"}', '{"format": "ctiforge-linear/1"}'])
+def test_a_manifest_of_another_kind_is_refused(folder: Path, text: str) -> None:
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(ModelError):
+        load_linear_model(folder)
+
+
+def test_pickled_arrays_are_never_loaded(folder: Path) -> None:
+    import hashlib
+
+    import orjson
+
+    np.savez(folder / "weights.npz", indptr=np.array([object()], dtype=object), allow_pickle=True)
+    manifest = orjson.loads((folder / "manifest.json").read_bytes())
+    manifest["files"]["weights.npz"] = hashlib.sha256((folder / "weights.npz").read_bytes()).hexdigest()
+    (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        load_linear_model(folder)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ctiforge.models.text_features import PLACEHOLDERS, lower_same_length, ngrams, tokenize
+
+
+def test_placeholders_stand_for_addresses_identifiers_and_numbers() -> None:
+    words, spans = tokenize("See https://x.example/a?b=1 for CVE-2024-12345, version 1.2.3-rc1 of Foo_bar")
+    assert words == ["see", "_url", "for", "_cve", "version", "_num", "of", "foo_bar"]
+    assert spans[1] == (4, 27)
+    assert set(PLACEHOLDERS) <= {*words}
+
+
+def test_ngrams_say_where_they_begin() -> None:
+    assert ngrams(["use", "after", "free"], 2) == [
+        ("use", 0),
+        ("after", 1),
+        ("free", 2),
+        ("use after", 0),
+        ("after free", 1),
+    ]
+
+
+@given(st.text(max_size=200))
+def test_spans_point_at_the_tokens(text: str) -> None:
+    words, spans = tokenize(text)
+    assert len(words) == len(spans)
+    lowered = lower_same_length(text)
+    assert len(lowered) == len(text)
+    for word, (start, end) in zip(words, spans, strict=True):
+        assert lowered[start:end] == word or word in PLACEHOLDERS
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_a_letter_that_grows_when_lowered_keeps_offsets_true() -> None:
+    text = "İİ overflow"
+    words, spans = tokenize(text)
+    assert text[slice(*spans[-1])] == "overflow"
+    assert words[-1] == "overflow"
