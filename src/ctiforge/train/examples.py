@@ -1,0 +1,178 @@
+"""Labelled examples from vulnerability feeds, with benchmark CVEs left out and nothing dropped without a count."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from ctiforge.core.advisory import Advisory, Party, Reject
+from ctiforge.core.errors import InputError
+from ctiforge.core.ids import parse_cve_id
+from ctiforge.sources.cwe import CweCatalogue
+from ctiforge.train.dates import ReservationCalendar
+
+__all__ = ["BenchmarkHoldout", "Example", "ExampleSet", "collect_examples", "load_holdout", "normalize_text", "order_labels"]
+
+_ANY_CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
+_NOT_WORD = re.compile(r"\W+")
+_MIN_CHARACTERS = 20
+
+
+def normalize_text(text: str) -> str:
+    """Return `text` in lower case with every run of other than letters, digits and underscores as one space."""
+    return _NOT_WORD.sub(" ", text.lower()).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkHoldout:
+    """What must not be learnt: CVE IDs and normalised texts of benchmark items."""
+
+    cve_ids: frozenset[str]
+    texts: frozenset[str]
+
+    def reason(self, cve_id: str, text: str) -> str | None:
+        """Return ``exact_id`` or ``exact_text`` if the example belongs to a benchmark, else None."""
+        if cve_id in self.cve_ids:
+            return "exact_id"
+        return "exact_text" if normalize_text(text) in self.texts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One CVE with the labels of the most trusted party that gave any.
+
+    Attributes:
+        labels: CWE IDs, the most telling first (see `order_labels`); the first is the training target.
+        day: publication date, or the estimated reservation date where the feed has none (`dated` is then False).
+    """
+
+    cve_id: str
+    text: str
+    labels: tuple[str, ...]
+    party: Party
+    day: date
+    dated: bool
+
+
+@dataclass(slots=True)
+class ExampleSet:
+    """The examples, and how many records left by which reason."""
+
+    examples: list[Example]
+    left_out: Counter[str]
+
+
+@dataclass(slots=True)
+class _Cve:
+    text: str = ""
+    published: str = ""
+    labels: dict[Party, tuple[str, ...]] = field(default_factory=dict)
+
+
+def load_holdout(files: Iterable[tuple[Path, str | None]]) -> BenchmarkHoldout:
+    """Read benchmark tables (tab-separated, quoted as CSV): every CVE ID in any cell, and the texts of one column.
+
+    Raises:
+        InputError: a file is missing or lacks the column; training without it would contaminate the model.
+    """
+    cve_ids: set[str] = set()
+    texts: set[str] = set()
+    for path, column in files:
+        try:
+            raw = path.read_text("utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot read the benchmark file ({error.strerror}), so its CVEs cannot be left out",
+                fix="put the file there, or remove it from 'exclude' in the recipe",
+            ) from None
+        cve_ids.update(_ANY_CVE.findall(raw))
+        if column is None:
+            continue
+        rows = csv.DictReader(raw.splitlines(keepends=True), delimiter="\t")
+        if column not in (rows.fieldnames or ()):
+            raise InputError(f"{path}: no column {column!r}", fix=f"its columns are {', '.join(rows.fieldnames or ())}")
+        texts.update(normalize_text(row[column]) for row in rows)
+    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts))
+
+
+def collect_examples(
+    records: Iterable[Advisory | Reject],
+    catalogue: CweCatalogue,
+    party_order: Sequence[Party],
+    calendar: ReservationCalendar,
+    holdout: BenchmarkHoldout,
+) -> ExampleSet:
+    """Merge the records of each CVE over all feeds and label them.
+
+    The text is the first non-empty description; a party's labels are those of the first feed in which it gave a usable one
+    (a live weakness that MITRE does not prohibit; names without a number are resolved by the catalogue).
+    """
+    cves: dict[str, _Cve] = {}
+    left_out: Counter[str] = Counter()
+    for record in records:
+        if isinstance(record, Reject):
+            left_out[f"record_{record.reason}"] += 1
+        elif parse_cve_id(record.id) is None:
+            left_out["record_without_cve_id"] += 1
+        else:
+            _merge(cves.setdefault(record.id, _Cve()), record, catalogue, party_order)
+    return ExampleSet(list(_examples(cves, party_order, calendar, holdout, left_out)), left_out)
+
+
+def _merge(cve: _Cve, record: Advisory, catalogue: CweCatalogue, parties: Sequence[Party]) -> None:
+    cve.text = cve.text or record.description
+    cve.published = cve.published or record.published
+    for party in parties:
+        if party in cve.labels:
+            continue
+        labels = _usable_labels(record, party, catalogue)
+        if labels:
+            cve.labels[party] = labels
+
+
+def _usable_labels(record: Advisory, party: Party, catalogue: CweCatalogue) -> tuple[str, ...]:
+    found: list[str] = []
+    for assigned in record.weaknesses:
+        if assigned.party != party:
+            continue
+        cwe_id = assigned.cwe_id or catalogue.resolve(assigned.text)
+        if cwe_id and catalogue.is_weakness(cwe_id) and catalogue[cwe_id].usage != "Prohibited":
+            found.append(cwe_id)
+    return order_labels(found, catalogue)
+
+
+def order_labels(cwe_ids: Iterable[str], catalogue: CweCatalogue) -> tuple[str, ...]:
+    """Return the entries of one party without repeats, the most telling first.
+
+    An entry that is an ancestor of another, or that MITRE discourages, goes behind the others: ``CWE-74`` beside ``CWE-89``
+    adds nothing, and some feeds sort their labels by number. Otherwise the party's order is kept.
+    """
+    labels = list(dict.fromkeys(cwe_ids))
+    above = {ancestor for label in labels for ancestor in catalogue.ancestors(label)}
+    return tuple(sorted(labels, key=lambda label: (label in above, not catalogue.is_suggestable(label))))
+
+
+def _examples(
+    cves: dict[str, _Cve],
+    parties: Sequence[Party],
+    calendar: ReservationCalendar,
+    holdout: BenchmarkHoldout,
+    left_out: Counter[str],
+) -> Iterator[Example]:
+    for cve_id, cve in cves.items():
+        party = next((party for party in parties if party in cve.labels), None)
+        reason = holdout.reason(cve_id, cve.text)
+        if reason:
+            left_out[f"benchmark_{reason}"] += 1
+        elif len(cve.text) < _MIN_CHARACTERS:
+            left_out["text_too_short"] += 1
+        elif party is None:
+            left_out["no_usable_label"] += 1
+        else:
+            day = date.fromisoformat(cve.published[:10]) if cve.published else calendar.estimate(cve_id)
+            yield Example(cve_id, cve.text, cve.labels[party], party, day, bool(cve.published))

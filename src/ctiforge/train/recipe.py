@@ -1,0 +1,138 @@
+"""The recipe of the embedded classifier: commented YAML in, checked settings out."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ctiforge.core.errors import RecipeError, did_you_mean
+from ctiforge.core.ids import parse_cve_id
+
+__all__ = ["ClassifierRecipe", "Exclusion", "Source", "Split", "bundled_recipe_path", "bundled_recipes", "load_recipe"]
+
+Party = Literal["cna", "adp", "nvd"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """One feed to learn from."""
+
+    path: str
+    """File below the data folder."""
+    licence: str
+    """Licence of the labels and texts, copied into the manifest."""
+
+
+class Exclusion(_Strict):
+    """Benchmark files whose CVEs must not be learnt: by every CVE ID in the file and by normalised text."""
+
+    path: str
+    text_column: str | None = None
+    """Column that holds the CVE description; None where the file has none."""
+
+
+class Split(_Strict):
+    """Cuts by date. Records before `development_from` train; from there to `test_from` they develop; later ones test."""
+
+    development_from: date
+    test_from: date
+    reserved: dict[str, date] = Field(default_factory=dict)
+    """Known reservation dates of CVE IDs, to date records that carry no date (see `ctiforge.train.dates`)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Split:
+        if self.development_from >= self.test_from:
+            raise ValueError("development_from must be before test_from")
+        for cve_id in self.reserved:
+            if parse_cve_id(cve_id) != cve_id:
+                raise ValueError(f"reserved: {cve_id!r} is not a CVE ID")
+        return self
+
+
+class ClassifierRecipe(_Strict):
+    """Everything that decides the trained model, apart from the bytes of the data files."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    description: str
+    sources: Annotated[list[Source], Field(min_length=1)]
+    exclude: list[Exclusion]
+    party_order: Annotated[list[Party], Field(min_length=1)]
+    """Whose label to take when several parties assigned one."""
+    min_examples: Annotated[int, Field(ge=1)]
+    """Labels with fewer training examples are left out."""
+    split: Split
+    max_n: Annotated[int, Field(ge=1, le=4)]
+    min_documents: Annotated[int, Field(ge=1)]
+    """An n-gram must occur in this many training texts."""
+    regularization: Annotated[float, Field(gt=0)]
+    """C of the linear support vector machine: larger fits closer."""
+    tolerance: Annotated[float, Field(gt=0)]
+    prune: Annotated[float, Field(ge=0, lt=1)]
+    """Weights below this share of their label's largest are set to zero."""
+    target_precision: Annotated[float, Field(gt=0, lt=1)]
+    """The abstention threshold is the lowest that reaches this precision on the development split."""
+    seed: int
+
+
+def bundled_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with ctiforge."""
+    folder = resources.files("ctiforge.recipes")
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def bundled_recipe_path(name: str) -> Path:
+    """Return the file of a bundled recipe."""
+    return Path(str(resources.files("ctiforge.recipes") / f"{name}.yaml"))
+
+
+def load_recipe(name_or_path: str | os.PathLike[str]) -> ClassifierRecipe:
+    """Read a recipe by bundled name or by path.
+
+    Raises:
+        RecipeError: unknown name, unreadable YAML, or faults in the settings - all of them in one message.
+    """
+    text, origin = _read(os.fspath(name_or_path))
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{origin}: not YAML: {error}", fix="correct the line named above") from None
+    if not isinstance(settings, dict):
+        raise RecipeError(f"{origin}: a recipe is a mapping of settings", fix="copy a bundled one: ctiforge train cp NAME FILE")
+    try:
+        return ClassifierRecipe.model_validate(settings)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_place(fault['loc'])}: {_explain(fault)}" for fault in error.errors())
+        raise RecipeError(f"{origin}: {error.error_count()} fault(s)\n{faults}", fix="correct these settings") from None
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    names = bundled_recipes()
+    if name_or_path in names:
+        return bundled_recipe_path(name_or_path).read_text("utf-8"), name_or_path
+    path = Path(name_or_path)
+    try:
+        return path.read_text("utf-8"), str(path)
+    except (OSError, UnicodeDecodeError) as error:
+        hint = did_you_mean(name_or_path, names) or f"bundled recipes: {', '.join(names)}"
+        raise RecipeError(f"no recipe named {name_or_path!r} and no readable file there ({error})", fix=hint) from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "recipe"
+
+
+def _explain(fault: object) -> str:
+    assert isinstance(fault, dict)
+    if fault["type"] == "extra_forbidden":
+        key = str(fault["loc"][-1])
+        return f"unknown setting. {did_you_mean(key, ClassifierRecipe.model_fields)}".rstrip()
+    return str(fault["msg"])
