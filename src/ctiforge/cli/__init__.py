@@ -1,0 +1,53 @@
+"""The command line: one module a command group; parsing, one call, rendering, and nothing else.
+
+A user error prints one message and what to do, and ends with its exit code; a bug keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ctiforge import __version__
+from ctiforge.cli import classify, cwe, doctor, train
+from ctiforge.core.errors import CtiforgeError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ctiforge",
+    help="Compact, defensive cyber-threat-intelligence models that run where the data is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("classify")(classify.classify)
+app.add_typer(cwe.app, name="cwe")
+app.add_typer(train.app, name="train")
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ctiforge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except CtiforgeError as error:
+        typer.echo(f"ctiforge: {error}", err=True)
+        sys.exit(error.exit_code)
