@@ -1,0 +1,112 @@
+"""Speed, memory and size of the command that users type, measured from outside its process."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ctiforge.core.files import file_sha256
+
+__all__ = ["measure_cold_start", "measure_feed", "measure_install"]
+
+_COMMAND = [sys.executable, "-m", "ctiforge"]
+_SAMPLE_SECONDS = 0.1
+
+
+def measure_feed(feed: Path) -> dict[str, Any]:
+    """Run a whole feed to JSON Lines; count what came out, and the memory of all its processes together (Linux)."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, rejects = Path(folder) / "out.jsonl", Path(folder) / "rejects.jsonl"
+        command = [*_COMMAND, "classify", str(feed), "-o", "jsonl", "--to", str(out), "--rejects", str(rejects)]
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _tree_rss(process.pid))
+            time.sleep(_SAMPLE_SECONDS)
+        seconds = time.perf_counter() - started
+        assert process.stderr is not None
+        messages = process.stderr.read()
+        assert process.returncode == 0, messages
+        abstained = answered = 0
+        with out.open("rb") as lines:
+            for line in lines:
+                if json.loads(line)["abstained"]:
+                    abstained += 1
+                else:
+                    answered += 1
+        rejected = sum(1 for _ in rejects.open("rb")) if rejects.exists() else 0
+    records = answered + abstained + rejected
+    return {
+        "data": feed.name,
+        "data_sha256": file_sha256(feed),
+        "records": records,
+        "answered": answered,
+        "abstained": abstained,
+        "rejected": rejected,
+        "seconds": round(seconds, 1),
+        "records_per_second": round(records / seconds),
+        "peak_rss_mb_all_processes": round(peak / 1e6),
+        "summary": messages.strip().splitlines()[0],
+    }
+
+
+def measure_cold_start(runs: int = 7) -> dict[str, Any]:
+    """Time one text in a new process, policy mitre, table output, the file cache warm after the first run."""
+    seconds = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        subprocess.run(
+            [*_COMMAND, "classify", "SQL injection in the login form of Example CMS"], check=True, capture_output=True
+        )
+        seconds.append(round(time.perf_counter() - started, 3))
+    return {"runs": runs, "first_s": seconds[0], "median_s": statistics.median(seconds), "max_s": max(seconds)}
+
+
+def measure_install() -> dict[str, Any]:
+    """Install the light core into a new virtual environment and measure it without pip itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        python = Path(folder) / "bin" / "python"
+        site = next((Path(folder) / "lib").glob("python*/site-packages"))
+        before = _size(site)
+        project = Path(__file__).parent.parent
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", str(project)], check=True)
+        listing = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True, capture_output=True).stdout
+        packages = sorted(entry["name"] for entry in json.loads(listing) if entry["name"] not in ("pip", "setuptools"))
+        own = site / "ctiforge"
+        return {
+            "site_packages_mb": round((_size(site) - before) / 1e6, 1),
+            "ctiforge_mb": round(_size(own) / 1e6, 1),
+            "model_mb": round(_size(own / "classify" / "data") / 1e6, 1),
+            "packages": packages,
+            "torch": "torch" in packages,
+        }
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _tree_rss(root: int) -> int:
+    """Return the resident bytes of a process and its descendants; shared pages count once for each process."""
+    parents: dict[int, int] = {}
+    resident: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        except OSError:
+            continue
+        pid = int(status.parent.name)
+        parents[pid] = int(fields["PPid"])
+        resident[pid] = int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
+    family = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return sum(resident.get(pid, 0) for pid in family)
