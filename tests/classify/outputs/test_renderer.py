@@ -16,8 +16,8 @@ from ctiforge.classify.outputs import (
     Renderer,
     find_output,
 )
-from ctiforge.classify.outputs.sentences import probability_text
-from ctiforge.classify.prediction import Prediction
+from ctiforge.classify.outputs.sentences import prefer_text, probability_text
+from ctiforge.classify.prediction import Prediction, Suggestion
 
 LINE_FORMATS = [name for name, output in OUTPUTS.items() if output.line_based]
 DOCUMENT_FORMATS = [name for name, output in OUTPUTS.items() if not output.line_based]
@@ -141,3 +141,17 @@ def test_sentences_cover_every_reason() -> None:
 )
 def test_probability_text_never_claims_certainty(probability: float, text: str) -> None:
     assert probability_text(probability) == text
+
+
+@pytest.mark.parametrize(
+    ("prefer", "text"),
+    [
+        ((), "prefer a more specific entry"),
+        (("CWE-78",), "prefer CWE-78"),
+        (("CWE-787", "CWE-125"), "prefer CWE-787 or CWE-125"),
+        (("CWE-862", "CWE-863", "CWE-306"), "prefer CWE-862, CWE-863 or CWE-306"),
+        (("CWE-862", "CWE-863", "CWE-306", "CWE-732", "CWE-923"), "prefer CWE-862, CWE-863, CWE-306 or 2 more"),
+    ],
+)
+def test_prefer_text_names_three(prefer: tuple[str, ...], text: str) -> None:
+    assert prefer_text(Suggestion("CWE-284", "Improper Access Control", 0.2, "Discouraged", prefer=prefer)) == text

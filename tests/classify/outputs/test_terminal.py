@@ -21,7 +21,7 @@ def text_of(options: OutputOptions, *predictions: Prediction) -> str:
     return renderer.begin() + "".join(map(renderer.render, predictions)) + renderer.end()
 
 
-@pytest.mark.parametrize("width", [60, 80, 89, 90, 109, 110, 137, 160])
+@pytest.mark.parametrize("width", [72, 80, 89, 90, 109, 110, 137, 160])
 @pytest.mark.parametrize("explain", [False, True])
 def test_no_line_is_wider_than_the_terminal(
     width: int, explain: bool, options: OutputOptions, batch: tuple[Prediction, ...], hostile: Prediction
@@ -55,6 +55,23 @@ def test_agreement_is_in_words(options: OutputOptions, xss: Prediction, overflow
 
 def test_abstention_says_why_in_a_sentence(options: OutputOptions, nothing_to_read: Prediction) -> None:
     assert "no suggestion — The record has no description to read." in text_of(options, nothing_to_read)
+
+
+def test_what_is_hardly_probable_is_shown_on_request_only(options: OutputOptions, overflow: Prediction) -> None:
+    rare = replace(overflow, discouraged=(replace(overflow.discouraged[0], probability=0.02),))
+    assert "MITRE discourages" in text_of(options, overflow)
+    assert "MITRE discourages" not in text_of(options, rare)
+    assert "CWE-125" not in text_of(options, rare)
+    explained = text_of(replace(options, explain=True), rare)
+    assert "MITRE discourages" in explained
+    assert "CWE-125" in explained
+
+
+def test_names_take_two_lines_at_most(options: OutputOptions, xss: Prediction, hostile: Prediction) -> None:
+    text = text_of(replace(options, width=60), xss, hostile)
+    assert "CWE-79   Cross-site  " in text
+    assert "Web Page Generation" not in text
+    assert "Neutralization of …" in text
 
 
 def test_ascii_only_writes_ascii(options: OutputOptions, batch: tuple[Prediction, ...]) -> None:

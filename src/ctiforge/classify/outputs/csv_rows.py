@@ -44,7 +44,7 @@ class CsvRenderer(Renderer):
         discouraged = prediction.discouraged[: self.options.top_k]
         cells += [
             "; ".join(span.text for span in evidence),
-            "; ".join(f"{each.cwe_id} ({prefer_text(each)})" for each in discouraged),
+            "; ".join(f"{each.cwe_id} ({prefer_text(each, len(each.prefer))})" for each in discouraged),
             "; ".join(f"{view.name}: {view.label}" for view in compare_assigned(prediction)),
             prediction.model,
             prediction.model_digest,

@@ -32,7 +32,7 @@ class OutputOptions:
         generated_at: when the output is made (aware); written by formats that need a date (nvd, csaf, cve-adp).
         top_k: at most this many suggestions a record, in formats that carry several.
         explain: spell out every suggestion with its evidence (table); machine formats always carry the evidence they can.
-        width: columns of the terminal (table); 80 to 160 look best, less than 60 is treated as 60.
+        width: columns of the terminal (table); 80 to 160 look best, less than 72 is treated as 72.
         colour: write ANSI colours (table).
         ascii_only: write nothing outside ASCII (table), for terminals that cannot show more.
         org_id: the user's organisation as a version 4 UUID (cve-adp ``orgId``, nvd ``source``); None for a placeholder.

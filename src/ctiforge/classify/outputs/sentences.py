@@ -28,9 +28,15 @@ def abstain_sentence(prediction: Prediction) -> str:
     return ABSTAIN_SENTENCES[prediction.reason] if prediction.reason else "No entry is suggested."
 
 
-def prefer_text(suggestion: Suggestion) -> str:
-    """Return what to use instead of a discouraged entry: ``prefer CWE-787 or CWE-125``."""
-    return "prefer " + (" or ".join(suggestion.prefer) or "a more specific entry")
+def prefer_text(suggestion: Suggestion, limit: int = 3) -> str:
+    """Return what to use instead of a discouraged entry: ``prefer CWE-787, CWE-125 or 2 more``."""
+    if not suggestion.prefer:
+        return "prefer a more specific entry"
+    names = list(suggestion.prefer[:limit])
+    if more := len(suggestion.prefer[limit:]):
+        names.append(f"{more} more")
+    *names, last = names
+    return "prefer " + (f"{', '.join(names)} or {last}" if names else last)
 
 
 def probability_text(probability: float) -> str:

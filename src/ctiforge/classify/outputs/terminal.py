@@ -33,6 +33,10 @@ _VERDICT = {
     "not_compared": ("", "dim"),
 }
 _EVIDENCE_STYLE = "bold cyan"
+_WORTH_A_LOOK = 0.01
+"""Runners-up below this probability are shown with ``explain`` only."""
+_WORTH_A_MENTION = 0.05
+"""Discouraged entries below this probability are shown with ``explain`` only."""
 _ASCII = str.maketrans({"─": "-", "█": "#", "·": ".", "…": "~", "“": '"', "”": '"', "✓": "=", "≠": "!", "↓": "~", "—": "-"})
 _ALIAS = re.compile(r"\('([^']+)'\)")
 
@@ -56,7 +60,7 @@ class _Columns:
 
 
 def _columns(width: int) -> _Columns:
-    total = min(max(width, 60), 160)
+    total = min(max(width, 72), 160)
     record = 17 if total < 90 else 20
     bar = 6 if total < 90 else 10
     usage = 12 if total < 110 else 20
@@ -109,8 +113,8 @@ class TerminalRenderer(Renderer):
             lines += self._weights(best)
             for each in others:
                 lines += [*self._row(each), *self._weights(each)]
-        elif others:
-            lines += self._wrapped(Text("also " + ranking_text(others), style="dim"))
+        elif close := [each for each in others if each.probability >= _WORTH_A_LOOK]:
+            lines += self._wrapped(Text("also " + ranking_text(close), style="dim"))
         return lines + self._discouraged(prediction)
 
     def _abstained(self, prediction: Prediction, sentence: str) -> list[Text]:
@@ -126,7 +130,9 @@ class TerminalRenderer(Renderer):
     def _row(self, suggestion: Suggestion) -> list[Text]:
         """Return the suggestion's own line, and more where the name needs them."""
         columns = self._columns
-        names = self._wrapped(Text(short_name(suggestion.name, columns.name * 2)), columns.name) or [Text("")]
+        names = self._wrapped(Text(one_line(suggestion.name)), columns.name) or [Text("")]
+        if len(names) > 2:  # the alias then, if MITRE gives one, and the name cut off if not
+            names = self._wrapped(Text(short_name(suggestion.name, 0)), columns.name)
         if len(names) > 2:
             names[1].append("…")
             names[1].truncate(columns.name, overflow="ellipsis")
@@ -180,7 +186,10 @@ class TerminalRenderer(Renderer):
 
     def _discouraged(self, prediction: Prediction) -> list[Text]:
         lines = []
-        for each in prediction.discouraged[: self.options.top_k if self.options.explain else 1]:
+        shown = prediction.discouraged[: self.options.top_k]
+        if not self.options.explain:
+            shown = tuple(each for each in shown[:1] if each.probability >= _WORTH_A_MENTION)
+        for each in shown:
             line = Text.assemble(
                 ("MITRE discourages ", "dim"),
                 (each.cwe_id, "magenta"),
