@@ -12,6 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ctiforge.classify import Classifier
+from ctiforge.core.advisory import Advisory, Reject
+from ctiforge.sources.read import read_advisories
+
 NUMBERS = {f"CVE-2099-{number}" for number in range(10001, 10014)}
 
 
@@ -69,3 +73,35 @@ def test_table_has_a_description_in_every_row(examples: Path) -> None:
 def test_readme_names_every_file(examples: Path) -> None:
     text = (examples / "README.md").read_text()
     assert [path.name for path in examples.iterdir() if f"`{path.name}`" not in text] == ["README.md"]
+
+
+EXPECTED = {
+    "CVE-2099-10001": "CWE-79",
+    "CVE-2099-10002": "CWE-416",
+    "CVE-2099-10005": "CWE-22",
+    "CVE-2099-10006": "CWE-862",
+    "CVE-2099-10007": "CWE-502",
+    "CVE-2099-10008": "CWE-798",
+    "CVE-2099-10009": "CWE-918",
+    "CVE-2099-10010": "CWE-78",
+    "CVE-2099-10011": "CWE-89",
+    "CVE-2099-10012": "CWE-787",
+    "CVE-2099-10013": "CWE-295",
+}
+
+
+def test_every_example_is_read_or_rejected_for_the_reason_it_shows(examples: Path) -> None:
+    records = list(read_advisories([str(examples)]))
+    rejects = {record.id: record.reason for record in records if isinstance(record, Reject)}
+    assert rejects == {"CVE-2099-10004": "cve_rejected"}
+    assert sorted(record.id for record in records) == sorted(NUMBERS)
+
+
+def test_the_shipped_model_reads_them_as_a_person_does(examples: Path) -> None:
+    """These texts name their weakness plainly: a model that misses one of them is broken, not merely less accurate."""
+    advisories = [record for record in read_advisories([str(examples)]) if isinstance(record, Advisory)]
+    predictions = {each.id: each for each in Classifier().classify(advisories)}
+    abstained = {each.id: each.reason for each in predictions.values() if each.abstained}
+    assert abstained == {"CVE-2099-10003": "low_information"}
+    found = {cve_id: each.suggestions[0].cwe_id for cve_id, each in predictions.items() if cve_id not in abstained}
+    assert found == EXPECTED

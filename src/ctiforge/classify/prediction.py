@@ -14,7 +14,7 @@ Policy = Literal["mitre", "nvd"]
 """``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, as NVD's analysts label."""
 
 AbstainReason = Literal["no_description", "not_english", "low_information", "only_discouraged", "low_probability"]
-"""Why no suggestion is offered; the texts for people are in `ctiforge.classify.abstain`."""
+"""Why no suggestion is offered; the texts for people are `ctiforge.classify.outputs.ABSTAIN_SENTENCES`."""
 
 
 @dataclass(frozen=True, slots=True)
