@@ -6,21 +6,30 @@ import os
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ctiforge.core.errors import RecipeError, did_you_mean
 from ctiforge.core.ids import parse_cve_id
 
 __all__ = ["ClassifierRecipe", "Exclusion", "Source", "Split", "bundled_recipe_path", "bundled_recipes", "load_recipe"]
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 Party = Literal["cna", "adp", "nvd"]
 
 
+def _check_cve_id(text: str) -> str:
+    if parse_cve_id(text) != text:
+        raise ValueError(f"{text!r} is not a CVE ID such as CVE-2025-53000")
+    return text
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Source(_Strict):
@@ -45,17 +54,16 @@ class Split(_Strict):
 
     development_from: date
     test_from: date
-    reserved: dict[str, date] = Field(default_factory=dict)
+    reserved: dict[Annotated[str, AfterValidator(_check_cve_id)], date] = Field(default_factory=dict)
     """Known reservation dates of CVE IDs, to date records that carry no date (see `ctiforge.train.dates`)."""
 
-    @model_validator(mode="after")
-    def _check(self) -> Split:
-        if self.development_from >= self.test_from:
-            raise ValueError("development_from must be before test_from")
-        for cve_id in self.reserved:
-            if parse_cve_id(cve_id) != cve_id:
-                raise ValueError(f"reserved: {cve_id!r} is not a CVE ID")
-        return self
+    @field_validator("test_from")
+    @classmethod
+    def _check_order(cls, test_from: date, info: ValidationInfo) -> date:
+        # A field's check, not the model's: pydantic runs the latter only once everything else is right.
+        if info.data.get("development_from", date.min) >= test_from:
+            raise ValueError("must be after development_from")
+        return test_from
 
 
 class ClassifierRecipe(_Strict):
@@ -83,6 +91,29 @@ class ClassifierRecipe(_Strict):
     seed: int
 
 
+_PARTS: dict[int | str, type[BaseModel]] = {"sources": Source, "exclude": Exclusion, "split": Split}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose dates stay text (so that an impossible one is a fault with a place) and whose keys occur once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is set twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def _construct_text(self, node: yaml.ScalarNode) -> str:
+        return str(self.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader._construct_text)
+
+
 def bundled_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with ctiforge."""
     folder = resources.files("ctiforge.recipes")
@@ -102,7 +133,7 @@ def load_recipe(name_or_path: str | os.PathLike[str]) -> ClassifierRecipe:
     """
     text, origin = _read(os.fspath(name_or_path))
     try:
-        settings = yaml.safe_load(text)
+        settings = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise RecipeError(f"{origin}: not YAML: {error}", fix="correct the line named above") from None
     if not isinstance(settings, dict):
@@ -127,12 +158,12 @@ def _read(name_or_path: str) -> tuple[str, str]:
 
 
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "recipe"
+    return ".".join(str(part) for part in location if part != "[key]") or "recipe"
 
 
-def _explain(fault: object) -> str:
-    assert isinstance(fault, dict)
+def _explain(fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
-        key = str(fault["loc"][-1])
-        return f"unknown setting. {did_you_mean(key, ClassifierRecipe.model_fields)}".rstrip()
-    return str(fault["msg"])
+        *place, key = fault["loc"]
+        part = _PARTS[place[0]] if place else ClassifierRecipe
+        return f"unknown setting. {did_you_mean(str(key), part.model_fields)}".rstrip()
+    return fault["msg"].removeprefix("Value error, ")
