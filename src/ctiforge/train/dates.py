@@ -31,7 +31,9 @@ class ReservationCalendar:
     def estimate(self, cve_id: str) -> date:
         """Return the estimated reservation date of `cve_id` (``CVE-2025-53000``).
 
-        An ID beyond the last known one gets the last known date at least; a year without known dates gives 1 July.
+        A known ID gets its own date. One below the first known ID counts from 1 January (or from the first known date, where
+        that is earlier: the first IDs of a year are reserved before it begins); one beyond the last known ID gets the last
+        known date; a series without known dates gives 1 July.
         """
         year, number = _parts(cve_id)
         known = self._series.get((year, number >= _BLOCK_SERIES))
@@ -41,11 +43,14 @@ class ReservationCalendar:
         if place == len(known):
             return known[-1][1]
         upper_number, upper_day = known[place]
+        if number == upper_number:
+            return upper_day
         if place == 0:
-            lower_number, lower_day = (_BLOCK_SERIES if number >= _BLOCK_SERIES else 0), date(year, 1, 1)
+            lower_number = _BLOCK_SERIES if number >= _BLOCK_SERIES else 0
+            lower_day = min(date(year, 1, 1), upper_day)
         else:
             lower_number, lower_day = known[place - 1]
-        share = (number - lower_number) / max(upper_number - lower_number, 1)
+        share = (number - lower_number) / (upper_number - lower_number)
         return lower_day + timedelta(days=int(share * (upper_day - lower_day).days))
 
 
