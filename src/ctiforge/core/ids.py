@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cwe_number", "find_cve_id", "parse_cve_id", "parse_cwe_id"]
+__all__ = ["cwe_number", "find_cve_id", "find_cve_ids", "parse_cve_id", "parse_cwe_id"]
 
 # Hyphens that survive copy and paste: hyphen, non-breaking hyphen, figure dash, en and em dash, minus, small and full-width.
 _DASH = "\\-\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"
@@ -21,6 +21,11 @@ def find_cve_id(text: str) -> str | None:
     """Return the first CVE identifier in `text`, spelled ``CVE-2024-23848``, or None."""
     match = _CVE.search(text)
     return f"CVE-{match[1]}-{match[2]}" if match else None
+
+
+def find_cve_ids(text: str) -> list[str]:
+    """Return every CVE identifier in `text`, in order and with repeats, each spelled ``CVE-2024-23848``."""
+    return [f"CVE-{year}-{number}" for year, number in _CVE.findall(text)]
 
 
 def parse_cve_id(text: str) -> str | None:

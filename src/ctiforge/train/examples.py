@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,13 +13,12 @@ from pathlib import Path
 
 from ctiforge.core.advisory import Advisory, Party, Reject
 from ctiforge.core.errors import InputError
-from ctiforge.core.ids import parse_cve_id
+from ctiforge.core.ids import find_cve_ids, parse_cve_id
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.dates import ReservationCalendar
 
 __all__ = ["BenchmarkHoldout", "Example", "ExampleSet", "collect_examples", "load_holdout", "normalize_text", "order_labels"]
 
-_ANY_CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
 _NOT_WORD = re.compile(r"\W+")
 _MIN_CHARACTERS = 20
 
@@ -70,34 +70,35 @@ class ExampleSet:
 @dataclass(slots=True)
 class _Cve:
     text: str = ""
-    published: str = ""
+    published: date | None = None
     labels: dict[Party, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_holdout(files: Iterable[tuple[Path, str | None]]) -> BenchmarkHoldout:
-    """Read benchmark tables (tab-separated, quoted as CSV): every CVE ID in any cell, and the texts of one column.
+    """Read benchmark tables (UTF-8, tab-separated, quoted as CSV): every CVE ID in any cell, and the texts of one column.
 
     Raises:
-        InputError: a file is missing or lacks the column; training without it would contaminate the model.
+        InputError: a file is missing, unreadable or lacks the column; training without it would contaminate the model.
     """
     cve_ids: set[str] = set()
     texts: set[str] = set()
     for path, column in files:
         try:
-            raw = path.read_text("utf-8")
-        except OSError as error:
+            raw = path.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise InputError(
-                f"{path}: cannot read the benchmark file ({error.strerror}), so its CVEs cannot be left out",
+                f"{path}: cannot read the benchmark file ({why}), so its CVEs cannot be left out",
                 fix="put the file there, or remove it from 'exclude' in the recipe",
             ) from None
-        cve_ids.update(_ANY_CVE.findall(raw))
+        cve_ids.update(find_cve_ids(raw))
         if column is None:
             continue
-        rows = csv.DictReader(raw.splitlines(keepends=True), delimiter="\t")
+        rows = csv.DictReader(io.StringIO(raw, newline=""), delimiter="\t")
         if column not in (rows.fieldnames or ()):
             raise InputError(f"{path}: no column {column!r}", fix=f"its columns are {', '.join(rows.fieldnames or ())}")
-        texts.update(normalize_text(row[column]) for row in rows)
-    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts))
+        texts.update(normalize_text(row[column] or "") for row in rows)
+    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts - {""}))
 
 
 def collect_examples(
@@ -109,30 +110,39 @@ def collect_examples(
 ) -> ExampleSet:
     """Merge the records of each CVE over all feeds and label them.
 
-    The text is the first non-empty description; a party's labels are those of the first feed in which it gave a usable one
-    (a live weakness that MITRE does not prohibit; names without a number are resolved by the catalogue).
+    The text is the first non-empty description, the date the first readable one; a party's labels are those of the first feed
+    in which it gave a usable one (a live weakness that MITRE does not prohibit; names without a number are resolved by the
+    catalogue). Each record is rejected, without a CVE ID or part of one CVE; each CVE is an example or left out by one reason.
     """
     cves: dict[str, _Cve] = {}
     left_out: Counter[str] = Counter()
     for record in records:
         if isinstance(record, Reject):
             left_out[f"record_{record.reason}"] += 1
-        elif parse_cve_id(record.id) is None:
+        elif (cve_id := parse_cve_id(record.id)) is None:
             left_out["record_without_cve_id"] += 1
         else:
-            _merge(cves.setdefault(record.id, _Cve()), record, catalogue, party_order)
+            _merge(cves.setdefault(cve_id, _Cve()), record, catalogue, party_order)
     return ExampleSet(list(_examples(cves, party_order, calendar, holdout, left_out)), left_out)
 
 
 def _merge(cve: _Cve, record: Advisory, catalogue: CweCatalogue, parties: Sequence[Party]) -> None:
     cve.text = cve.text or record.description
-    cve.published = cve.published or record.published
+    cve.published = cve.published or _day(record.published)
     for party in parties:
         if party in cve.labels:
             continue
         labels = _usable_labels(record, party, catalogue)
         if labels:
             cve.labels[party] = labels
+
+
+def _day(timestamp: str) -> date | None:
+    # Feeds give dates as they like; one that is not ISO 8601 counts as none.
+    try:
+        return date.fromisoformat(timestamp[:10])
+    except ValueError:
+        return None
 
 
 def _usable_labels(record: Advisory, party: Party, catalogue: CweCatalogue) -> tuple[str, ...]:
@@ -174,5 +184,5 @@ def _examples(
         elif party is None:
             left_out["no_usable_label"] += 1
         else:
-            day = date.fromisoformat(cve.published[:10]) if cve.published else calendar.estimate(cve_id)
-            yield Example(cve_id, cve.text, cve.labels[party], party, day, bool(cve.published))
+            day = cve.published or calendar.estimate(cve_id)
+            yield Example(cve_id, cve.text, cve.labels[party], party, day, cve.published is not None)
