@@ -23,9 +23,14 @@ def package_versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def git_revision() -> str | None:
-    """Return the git revision that this code runs from, with ``+changes`` if files differ, or None outside a checkout."""
-    folder = Path(__file__).parent
+    """Return the git revision that this code runs from, with ``+changes`` if files differ, or None outside a checkout.
+
+    A package installed below somebody else's checkout (in a virtual environment, say) is not that checkout's: None too.
+    """
+    file = Path(__file__)
+    folder = file.parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", file.name)
         revision = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
@@ -34,5 +39,5 @@ def git_revision() -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
