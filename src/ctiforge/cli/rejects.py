@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import orjson
 
@@ -18,11 +18,12 @@ DEFAULT_REJECTS = "ctiforge-rejects.jsonl"
 
 
 class RejectsFile:
-    """Opened at the first reject, so that a clean run leaves no file; complete lines whenever the run stops."""
+    """Opened at the first reject, so that a clean run leaves no file; unbuffered, so that whatever stops the run finds complete
+    lines. An earlier file of that name is replaced."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stream: IO[bytes] | None = None
+        self._stream: FileIO | None = None
 
     def __enter__(self) -> RejectsFile:
         return self
@@ -40,8 +41,10 @@ class RejectsFile:
         try:
             if self._stream is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._stream = self.path.open("wb")
-            self._stream.write(orjson.dumps(reject_row(reject), option=orjson.OPT_APPEND_NEWLINE))
+                self._stream = self.path.open("wb", buffering=0)
+            line = orjson.dumps(reject_row(reject), option=orjson.OPT_APPEND_NEWLINE)
+            while line:  # an unbuffered write may take less than all
+                line = line[self._stream.write(line) :]
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot write the rejects file ({error.strerror})", fix="name another with --rejects FILE"
