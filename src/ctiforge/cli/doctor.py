@@ -79,12 +79,12 @@ def render_findings(findings: dict[str, Any]) -> str:
         lines.append(f"{extra:<10} {found}")
     for model in findings["models"]:
         lines.append(f"model      {model['name']}: {model['labels']} CWEs, verified, sha256 {model['digest']}")
-        scores = model["development"]
-        lines.append(
-            f"           development split {scores['from']} to {scores['until']}, n={scores['n']:,}: "
-            f"top-1 {scores['top1']:.3f}, top-3 {scores['top3']:.3f}"
-        )
-        lines.append(f"           calibration error {scores['expected_calibration_error_15_bins']:.3f} (15 bins)")
+        if scores := model["development"]:
+            lines.append(
+                f"           development split {scores['from']} to {scores['until']}, n={scores['n']:,}: "
+                f"top-1 {scores['top1']:.3f}, top-3 {scores['top3']:.3f}"
+            )
+            lines.append(f"           calibration error {scores['expected_calibration_error_15_bins']:.3f} (15 bins)")
     if cwe := findings["cwe"]:
         lines.append(f"CWE        {cwe['version']} of {cwe['date']}, sha256 {cwe['digest']}")
         lines.append(f"           {cwe['path']}")
