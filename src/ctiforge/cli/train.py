@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ctiforge.core.errors import InputError, MissingExtraError
+from ctiforge.core.errors import InputError, MissingExtraError, RecipeError, did_you_mean
 
 __all__ = ["app"]
 
@@ -19,7 +19,10 @@ _RECIPE = typer.Option(help="A bundled recipe's name or the path of a YAML file.
 
 
 def _need_extra(error: ImportError) -> MissingExtraError:
-    return MissingExtraError(error.name or str(error), "train")
+    package = (error.name or str(error)).split(".")[0]
+    if package == "ctiforge":
+        raise error  # a bug of ours, not a package that is missing
+    return MissingExtraError(package, "train")
 
 
 @app.command("ls")
@@ -37,13 +40,20 @@ def list_recipes() -> None:
 def copy_recipe(name: Annotated[str, typer.Argument()], target: Annotated[Path, typer.Argument()]) -> None:
     """Copy a bundled recipe, comments and all, to change it."""
     try:
-        from ctiforge.train.recipe import bundled_recipe_path, load_recipe
+        from ctiforge.train.recipe import bundled_recipe_path, bundled_recipes
     except ImportError as error:
         raise _need_extra(error) from None
-    load_recipe(name)
-    if target.exists():
-        raise InputError(f"{target}: exists already", fix="name a file that does not exist")
-    shutil.copyfile(bundled_recipe_path(name), target)
+    names = bundled_recipes()
+    if name not in names:
+        hint = did_you_mean(name, names) or f"bundled recipes: {', '.join(names)}"
+        raise RecipeError(f"no bundled recipe named {name!r}", fix=hint)
+    try:
+        with bundled_recipe_path(name).open("rb") as source, target.open("xb") as copy:
+            shutil.copyfileobj(source, copy)
+    except FileExistsError:
+        raise InputError(f"{target}: exists already", fix="name a file that does not exist") from None
+    except OSError as error:
+        raise InputError(f"{target}: cannot write ({error.strerror})", fix="name a file in a folder that exists") from None
     typer.echo(f"{target}: change it, then: ctiforge train validate {target}")
 
 
