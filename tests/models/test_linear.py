@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ctiforge.core.errors import ModelError
 from ctiforge.models.linear import Calibration, LinearModel, QuantizedWeights, load_linear_model, write_linear_model
@@ -39,24 +41,26 @@ def test_loading_gives_back_what_was_written(folder: Path) -> None:
     model = load_linear_model(folder)
     made = LinearModel(MANIFEST, "", VOCABULARY, weights())
     text = "A SQL injection in the overflow handler"
-    expected = made.scores(made.contributions(made.features(text)))
-    np.testing.assert_array_equal(model.scores(model.contributions(model.features(text))), expected)
+    expected = made.scores(made.features([text]))
+    np.testing.assert_array_equal(model.scores(model.features([text])), expected)
     assert model.labels == ("CWE-89", "CWE-787")
 
 
 def test_score_by_hand() -> None:
     model = LinearModel(MANIFEST, "", VOCABULARY, weights())
-    features = model.features("overflow overflow SQL")
+    features = model.features(["overflow overflow SQL"])
     raw = np.array([(1 + math.log(2)) * 2.0, 1.0])
     np.testing.assert_allclose(features.values, raw / np.linalg.norm(raw), rtol=1e-6)
-    assert features.spans == [(0, 8), (18, 21)]
-    assert (features.words, features.known) == (3, 3)
+    assert [features.span(0, place) for place in features.places.tolist()] == [(0, 8), (18, 21)]
+    assert (len(features.token_spans[0]), features.known.tolist()) == (3, [3])
     tf_overflow, tf_sql = raw / np.linalg.norm(raw)
     expected = np.array(
         [-127 * 0.02 * tf_overflow + 100 * 0.02 * tf_sql + 0.1, 127 * 0.01 * tf_overflow - 0.01 * 100 * tf_sql - 0.1]
     )
-    scores = model.scores(model.contributions(features))
+    (scores,) = model.scores(features)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    by_feature = np.stack([model.contributions(features, 0, label) for label in (0, 1)], axis=1)
+    np.testing.assert_allclose(by_feature.sum(axis=0) + weights().intercept, expected, rtol=1e-5)
     odds = np.exp(expected / 0.5)
     np.testing.assert_allclose(model.probabilities(scores), odds / odds.sum(), rtol=1e-5)
 
@@ -79,9 +83,23 @@ def test_calibration_survives_scores_without_any_doubt() -> None:
 
 def test_a_text_without_known_words_has_no_features() -> None:
     model = LinearModel(MANIFEST, "", VOCABULARY, weights())
-    features = model.features("nothing of this is known")
+    features = model.features(["nothing of this is known"])
     assert features.ids.size == 0
-    np.testing.assert_array_equal(model.scores(model.contributions(features)), weights().intercept)
+    np.testing.assert_array_equal(model.scores(features)[0], weights().intercept)
+
+
+@given(st.lists(st.lists(st.sampled_from(["sql", "injection", "overflow", "other"]), max_size=6).map(" ".join), max_size=5))
+def test_a_batch_gives_what_each_text_gives_alone(texts: list[str]) -> None:
+    model = LinearModel(MANIFEST, "", VOCABULARY, weights())
+    together = model.features(texts)
+    scores = model.scores(together)
+    for number, text in enumerate(texts):
+        alone = model.features([text])
+        np.testing.assert_array_equal(together.ids[together.of(number)], alone.ids)
+        np.testing.assert_array_equal(together.places[together.of(number)], alone.places)
+        np.testing.assert_allclose(together.values[together.of(number)], alone.values, rtol=1e-6)
+        assert together.known[number] == alone.known[0]
+        np.testing.assert_allclose(scores[number], model.scores(alone)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_writing_twice_gives_the_same_digest(tmp_path: Path) -> None:

@@ -5,24 +5,27 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctiforge.models.text_features import PLACEHOLDERS, lower_same_length, ngrams, tokenize
+from ctiforge.models.text_features import PLACEHOLDERS, gram_place, lower_same_length, ngrams, tokenize
 
 
 def test_placeholders_stand_for_addresses_identifiers_and_numbers() -> None:
-    words, spans = tokenize("See https://x.example/a?b=1 for CVE-2024-12345, version 1.2.3-rc1 of Foo_bar")
-    assert words == ["see", "_url", "for", "_cve", "version", "_num", "of", "foo_bar"]
+    words, spans = tokenize("See https://x.example/a?b=1 for CVE-2024-12345, version 1.2.3-rc1 of Foo_bar on http and cve")
+    assert words == ["see", "_url", "for", "_cve", "version", "_num", "of", "foo_bar", "on", "http", "and", "cve"]
     assert spans[1] == (4, 27)
     assert set(PLACEHOLDERS) <= {*words}
 
 
-def test_ngrams_say_where_they_begin() -> None:
-    assert ngrams(["use", "after", "free"], 2) == [
-        ("use", 0),
-        ("after", 1),
-        ("free", 2),
-        ("use after", 0),
-        ("after free", 1),
-    ]
+def test_ngrams_come_shortest_first() -> None:
+    assert ngrams(["use", "after", "free"], 2) == ["use", "after", "free", "use after", "after free"]
+    assert ngrams(["use"], 3) == ["use"]
+    assert ngrams([], 2) == []
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=9), st.integers(1, 4))
+def test_the_place_of_an_ngram_is_where_its_words_are(words: list[str], max_n: int) -> None:
+    for position, gram in enumerate(ngrams(words, max_n)):
+        first, last = gram_place(position, len(words))
+        assert gram == " ".join(words[first : last + 1])
 
 
 @given(st.text(max_size=200))

@@ -13,14 +13,22 @@ from ctiforge.core.advisory import Advisory
 
 __all__ = ["is_vague", "looks_english", "missing_text_reason"]
 
-# The commonest English words; a text of some length without them is not English prose.
+_WORD = re.compile(r"[^\W\d_]+")
+_NOT_LATIN = re.compile(r"[^\W\d_\u0000-\u024f]")
+# Function words: those of English, and those of other languages of Latin script that English texts do not use.
 _ENGLISH: Final = frozenset(
     "a an and are as at be been before by can could does for from has have in into is it may not of on or prior that the this "
-    "through to up used uses using via was when where which with within without allow allows attacker attackers".split()
+    "through to up used uses using via was when where which with within without allow allows".split()
 )
-_WORD = re.compile(r"[^\W\d_]+")
-_MIN_WORDS_TO_JUDGE = 8
-_MIN_ENGLISH_SHARE = 0.08
+_OTHER: Final = frozenset(
+    "auf aus bei das dem den der des die durch ein eine einer eines für ist mit nicht oder sich und von werden wird zu über "
+    "au aux avec ce cette dans est et la le les lors par pas peut permet permettant pour qui sur une "
+    "con como del desde el en es esta este las los mediante no para permite por puede que se un una y "
+    "ao com da do dos e em não na nas nos o os ou pela pelo são uma às "
+    "che da della delle di gli il lo nel nella non per può sono tramite un alla "
+    "aan bij dat door een het kan met niet om te van voor wordt "
+    "dla i jest lub nie oraz przez przy się w z ze że".split()
+)
 _MIN_LATIN_SHARE = 0.6
 
 _VAGUE = re.compile(
@@ -35,17 +43,17 @@ _VAGUE = re.compile(
 def looks_english(text: str) -> bool:
     """Tell whether `text` can be read as English; short texts get the benefit of the doubt.
 
-    A text of eight words or more needs 60 % Latin letters and 8 % common English words. This is a guard against feeding
-    the model a language it has never seen, not a language identifier.
+    It cannot if more than 40 % of its letters are not Latin, or if it has three or more different function words of other
+    languages and fewer English ones. This guards against feeding the model a language it has never seen; it is no language
+    identifier.
     """
-    words = _WORD.findall(text.lower())
-    letters = [char for word in words for char in word]
-    latin = sum(char < "\u0250" for char in letters)
-    if letters and latin < _MIN_LATIN_SHARE * len(letters):
-        return False
-    if len(words) < _MIN_WORDS_TO_JUDGE:
-        return True
-    return sum(word in _ENGLISH for word in words) >= _MIN_ENGLISH_SHARE * len(words)
+    words = {word.lower() for word in _WORD.findall(text)}
+    if not text.isascii():
+        letters = sum(map(len, _WORD.findall(text)))
+        if len(_NOT_LATIN.findall(text)) > (1 - _MIN_LATIN_SHARE) * letters:
+            return False
+    other = len(words & _OTHER)
+    return other < 3 or len(words & _ENGLISH) >= other
 
 
 def is_vague(text: str) -> bool:

@@ -16,6 +16,7 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import orjson
 
 from ctiforge.core.errors import ModelError
 from ctiforge.core.files import sha256, write_bytes, write_json
-from ctiforge.models.text_features import ngrams, tokenize
+from ctiforge.models.text_features import gram_place, ngrams, tokenize
 
 __all__ = ["FORMAT", "Calibration", "Features", "LinearModel", "QuantizedWeights", "load_linear_model", "write_linear_model"]
 
@@ -33,27 +34,41 @@ FORMAT = "ctiforge-linear/1"
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 _TINY = 1e-12
+_LARGEST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The known n-grams of one text.
+    """The known n-grams of a batch of B texts, N in all, those of one text side by side.
 
     Attributes:
-        ids: int32, shape (n,): rows of the weight matrix.
-        values: float32, shape (n,): TF-IDF values with Euclidean length 1 (empty if nothing is known).
-        spans: n character ranges, the first place of each n-gram in the text.
-        words: number of tokens in the text, known or not.
-        known: number of tokens that are in the vocabulary.
+        bounds: int64, shape (B + 1,): the n-grams of text b are those from ``bounds[b]`` to ``bounds[b + 1]``.
+        ids: int64, shape (N,): rows of the weight matrix, rising within a text.
+        values: float32, shape (N,): TF-IDF values, of Euclidean length 1 for each text that has any.
+        places: int64, shape (N,): position of the first occurrence in the list of the text's n-grams.
+        known: int64, shape (B,): number of tokens that are in the vocabulary.
+        token_spans: B lists: the character range of every token, known or not.
     """
 
-    ids: npt.NDArray[np.int32]
+    bounds: Integers
+    ids: Integers
     values: Floats
-    spans: list[tuple[int, int]]
-    words: int
-    known: int
+    places: Integers
+    known: Integers
+    token_spans: list[list[tuple[int, int]]]
+
+    def of(self, text: int) -> slice:
+        """Return where the n-grams of one text are."""
+        return slice(int(self.bounds[text]), int(self.bounds[text + 1]))
+
+    def span(self, text: int, place: int) -> tuple[int, int]:
+        """Return the character range of the n-gram at `place` of a text."""
+        spans = self.token_spans[text]
+        first, last = gram_place(place, len(spans))
+        return spans[first][0], spans[last][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +96,14 @@ class Calibration:
 
     def probabilities(self, scores: Floats) -> Doubles:
         """Return float64 probabilities of shape (..., K) for scores of that shape."""
-        scaled = scores.astype(np.float64) / self.temperature
+        scaled = scores.astype(np.float64)
         scaled -= scaled.max(axis=-1, keepdims=True)
+        scaled /= self.temperature
         shares = np.exp(scaled)
-        total = shares.sum(axis=-1, keepdims=True)
         # The log-odds of share / total, from the sum of the other shares: exact also where a share is nearly everything.
-        log_odds = scaled - np.log(np.maximum(total - shares, _TINY))
-        probabilities: Doubles = 1 / (1 + np.exp(-np.clip(self.slope * log_odds + self.intercept, -700, 700)))
+        others = np.maximum(shares.sum(axis=-1, keepdims=True) - shares, _TINY)
+        exponent = np.minimum(self.slope * (np.log(others) - scaled) - self.intercept, _LARGEST_EXPONENT)
+        probabilities: Doubles = 1 / (1 + np.exp(exponent))
         return probabilities
 
 
@@ -111,43 +127,55 @@ class LinearModel:
         self._index = {text: i for i, text in enumerate(vocabulary)}
         self._weights = weights
 
-    def features(self, text: str) -> Features:
-        """Return the known n-grams of `text`, weighted by (1 + ln tf) * idf and scaled to length 1."""
-        words, token_spans = tokenize(text)
-        lookup = self._index.get
-        places: dict[int, list[int]] = {}
-        known = 0
-        for position, (gram, first) in enumerate(ngrams(words, self._max_n)):
-            feature = lookup(gram)
-            if feature is None:
-                continue
-            known += position < len(words)
-            place = places.get(feature)
-            if place is None:
-                last = first + gram.count(" ")
-                places[feature] = [1, token_spans[first][0], token_spans[last][1]]
-            else:
-                place[0] += 1
-        ids = np.fromiter(places, dtype=np.int32, count=len(places))
-        counts = np.fromiter((place[0] for place in places.values()), dtype=np.float32, count=len(places))
-        values: Floats = (np.float32(1) + np.log(counts)) * self._weights.idf[ids]
-        norm = float(np.sqrt(values @ values))
-        if norm:
-            values /= norm
-        return Features(ids, values, [(place[1], place[2]) for place in places.values()], len(words), known)
+    def features(self, texts: Sequence[str]) -> Features:
+        """Return the known n-grams of `texts`, weighted by (1 + ln tf) * idf and scaled to length 1 for each text."""
+        token_spans: list[list[tuple[int, int]]] = []
+        grams: list[str] = []
+        starts = [0]
+        for text in texts:
+            words, spans = tokenize(text)
+            token_spans.append(spans)
+            grams += ngrams(words, self._max_n)
+            starts.append(len(grams))
+        found = np.fromiter(map(self._index.get, grams, repeat(-1)), dtype=np.int64, count=len(grams))
+        at = np.flatnonzero(found >= 0)
+        start = np.array(starts, dtype=np.int64)
+        text_of = np.searchsorted(start, at, side="right") - 1
+        places = at - start[text_of]
+        lengths = np.array([len(spans) for spans in token_spans], dtype=np.int64)
+        known = np.bincount(text_of[places < lengths[text_of]], minlength=len(texts))
 
-    def contributions(self, features: Features) -> Floats:
-        """Return what each feature adds to each label's score: float32, shape (n, K)."""
+        # One number for each pair of text and n-gram; a stable sort puts the first occurrence in front.
+        pairs = text_of * len(self._index) + found[at]
+        order = pairs.argsort(kind="stable")
+        ordered = pairs[order]
+        new = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if ordered.size else order
+        counts = np.diff(new, append=ordered.size)
+        text_of, ids = np.divmod(ordered[new], max(len(self._index), 1))
+        values = (1 + np.log(counts.astype(np.float32))) * self._weights.idf[ids]
+        norms = np.sqrt(np.bincount(text_of, weights=values * values, minlength=len(texts)))
+        values /= norms[text_of].astype(np.float32)
+        bounds = np.searchsorted(text_of, np.arange(len(texts) + 1))
+        return Features(bounds, ids, values, places[order[new]], known, token_spans)
+
+    def scores(self, features: Features) -> Floats:
+        """Return the decision scores of B texts and K labels: float32, shape (B, K)."""
         weights = self._weights
-        rows = weights.values[features.ids].astype(np.float32)
-        rows *= features.values[:, None]
-        rows *= weights.scale
-        return rows
-
-    def scores(self, contributions: Floats) -> Floats:
-        """Return decision scores from `contributions`: float32, shape (K,)."""
-        scores: Floats = contributions.sum(axis=0, dtype=np.float32) + self._weights.intercept
+        scores = np.empty((len(features.known), len(self.labels)), dtype=np.float32)
+        for text in range(len(scores)):
+            own = features.of(text)
+            np.dot(features.values[own], weights.values[features.ids[own]].astype(np.float32), out=scores[text])
+        scores *= weights.scale
+        scores += weights.intercept
         return scores
+
+    def contributions(self, features: Features, text: int, label: int) -> Floats:
+        """Return what each n-gram of one text adds to the score of one label: float32, one for each of its n-grams."""
+        weights = self._weights
+        own = features.of(text)
+        column = weights.values[features.ids[own], label].astype(np.float32)
+        contributions: Floats = column * features.values[own] * weights.scale[label]
+        return contributions
 
     def probabilities(self, scores: Floats) -> Doubles:
         """Return the calibrated probabilities of `scores` (shape (..., K)); see `Calibration`."""

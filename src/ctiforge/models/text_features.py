@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PLACEHOLDERS", "lower_same_length", "ngrams", "tokenize"]
+__all__ = ["PLACEHOLDERS", "gram_place", "lower_same_length", "ngrams", "tokenize"]
 
 PLACEHOLDERS = ("_url", "_cve", "_num")
-_TOKEN = re.compile(r"(?P<url>https?://\S+)|(?P<cve>cve-\d{4}-\d+)|(?P<num>\d[\w.\-]*)|(?P<word>\w+)")
-_PLACEHOLDER_OF = {"url": "_url", "cve": "_cve", "num": "_num"}
+_TOKEN = re.compile(r"https?://\S+|cve-\d{4}-\d+|\d[\w.\-]*|\w+")
+_MAY_STAND_FOR_SOMETHING = frozenset("0123456789hc")
+_CVE = re.compile(r"cve-\d{4}-\d+")
 
 
 def lower_same_length(text: str) -> str:
@@ -29,23 +30,35 @@ def tokenize(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     Returns:
         Two lists of equal length: tokens, and ``(start, end)`` offsets into `text`.
     """
-    words: list[str] = []
-    spans: list[tuple[int, int]] = []
-    for match in _TOKEN.finditer(lower_same_length(text)):
-        kind = match.lastgroup
-        words.append(match[0] if kind == "word" else _PLACEHOLDER_OF[kind])  # type: ignore[index]
-        spans.append(match.span())
-    return words, spans
+    lowered = lower_same_length(text)
+    spans = [match.span() for match in _TOKEN.finditer(lowered)]
+    words = [lowered[start:end] for start, end in spans]
+    return [_placeholder(word) if word[0] in _MAY_STAND_FOR_SOMETHING else word for word in words], spans
 
 
-def ngrams(words: list[str], max_n: int) -> list[tuple[str, int]]:
-    """Return every n-gram, shortest first, with the position of its first token.
+def _placeholder(word: str) -> str:
+    if word[0].isdigit():
+        return "_num"
+    if word.startswith(("http://", "https://")):
+        return "_url"
+    return "_cve" if _CVE.fullmatch(word) else word
 
-    Returns:
-        ``(text, first)`` for each 1-gram to `max_n`-gram, its tokens joined by one space (so ``text.count(" ") + 1``
-        tokens: no token holds a space).
+
+def ngrams(words: list[str], max_n: int) -> list[str]:
+    """Return every 1-gram to `max_n`-gram, shortest first and in order of the text, tokens joined by one space.
+
+    With m words, the first m entries are the words, the next m - 1 the 2-grams, and so on; `gram_place` is the way back.
     """
-    found = [(word, i) for i, word in enumerate(words)]
+    found = list(words)
     for n in range(2, max_n + 1):
-        found.extend((" ".join(words[i : i + n]), i) for i in range(len(words) - n + 1))
+        found += map(" ".join, zip(*(words[i:] for i in range(n)), strict=False))
     return found
+
+
+def gram_place(position: int, words: int) -> tuple[int, int]:
+    """Return the first and last token of the n-gram at `position` of what `ngrams` returned for so many `words`."""
+    n, size = 1, words
+    while position >= size:
+        position -= size
+        n, size = n + 1, size - 1
+    return position, position + n - 1

@@ -40,7 +40,7 @@ from ctiforge.train.dates import ReservationCalendar
 from ctiforge.train.examples import Example, ExampleSet, collect_examples, load_holdout
 from ctiforge.train.recipe import ClassifierRecipe
 
-__all__ = ["DevelopmentScores", "TrainingReport", "build_examples", "run_train_classifier", "split_examples"]
+__all__ = ["DevelopmentScores", "SplitExamples", "TrainingReport", "build_examples", "run_train_classifier", "split_examples"]
 
 Report = Callable[[str], None]
 
@@ -53,7 +53,7 @@ class DevelopmentScores:
     """Scores on the development split (policy nvd, no abstention). An answer is right if the party assigned that entry.
 
     Attributes:
-        n: examples whose first label the model knows or not: all of the split.
+        n: all examples of the split, those whose labels the model does not know included.
         top1, top3: share of examples with an assigned entry among the first 1 or 3 suggestions.
         calibration_error: expected calibration error of the first suggestion, 15 bins.
     """
@@ -94,8 +94,8 @@ def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catal
     folder = Path(data)
     feeds = [str(folder / source.path) for source in recipe.sources]
     for feed in feeds:
-        if not Path(feed).exists():
-            raise InputError(f"{feed}: the recipe's source is not there", fix="give the folder that holds it with --data DIR")
+        if not Path(feed).is_file():
+            raise InputError(f"{feed}: no such file, but the recipe names it", fix="--data DIR is the folder that holds it")
     holdout = load_holdout((folder / exclusion.path, exclusion.text_column) for exclusion in recipe.exclude)
     calendar = ReservationCalendar(recipe.split.reserved)
     records = read_advisories(feeds, duplicates="keep")
@@ -131,7 +131,7 @@ def run_train_classifier(
         report: called with one line for a person at each step.
 
     Raises:
-        InputError: files are missing, or there is nothing to learn or to develop on.
+        InputError: files are missing, there is nothing to learn or to develop on, or `out` cannot be written.
     """
     catalogue = catalogue or load_catalogue()
     report("reading the feeds")
@@ -140,14 +140,20 @@ def run_train_classifier(
     counts = Counter(example.labels[0] for example in split.train)
     labels = sorted((label for label, n in counts.items() if n >= recipe.min_examples), key=lambda label: int(label[4:]))
     train = [example for example in split.train if counts[example.labels[0]] >= recipe.min_examples]
-    if len(labels) < 2 or not split.development:
+    if len(labels) < 2 or len(split.development) < 2:
         raise InputError(
             f"{len(labels)} labels to learn and {len(split.development)} examples to develop on: nothing to train",
             fix="check --data, and the dates and min_examples of the recipe",
         )
     report(f"{len(train):,} examples, {len(labels)} labels; development {len(split.development):,}")
 
+    _make_folder(Path(out))  # before the minutes of fitting, not after
     vocabulary = _vocabulary([example.text for example in train], recipe)
+    if not vocabulary:
+        raise InputError(
+            f"no n-gram occurs in {recipe.min_documents} of the {len(train):,} training texts: nothing to train",
+            fix="lower min_documents in the recipe",
+        )
     report(f"{len(vocabulary):,} n-grams; fitting {len(labels)} support vector machines (this takes minutes)")
     targets = np.array([labels.index(example.labels[0]) for example in train])
     matrix, idf = _tfidf([example.text for example in train], vocabulary, recipe)
@@ -200,6 +206,13 @@ def run_train_classifier(
     return TrainingReport(Path(out), digest, len(labels), len(vocabulary), len(train), development)
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write the model there ({error.strerror})", fix="name another --out") from None
+
+
 def _settings(recipe: ClassifierRecipe, labels: list[str], calibration: Calibration = _UNCALIBRATED) -> dict[str, Any]:
     return {
         "name": recipe.name,
@@ -213,7 +226,7 @@ def _settings(recipe: ClassifierRecipe, labels: list[str], calibration: Calibrat
 def _vocabulary(texts: Sequence[str], recipe: ClassifierRecipe) -> list[str]:
     documents: Counter[str] = Counter()
     for text in texts:
-        documents.update({gram for gram, _ in ngrams(tokenize(text)[0], recipe.max_n)})
+        documents.update(set(ngrams(tokenize(text)[0], recipe.max_n)))
     return sorted(gram for gram, n in documents.items() if n >= recipe.min_documents)
 
 
@@ -225,34 +238,30 @@ def _tfidf(texts: Sequence[str], vocabulary: list[str], recipe: ClassifierRecipe
         np.zeros(0, np.float32),
         np.ones(len(vocabulary), np.float32),
     )
-    counter = LinearModel(_settings(recipe, []), "", vocabulary, blank)
-    found = [counter.features(text) for text in texts]
-    lengths = [len(features.ids) for features in found]
-    columns = np.concatenate([features.ids for features in found])
-    document_frequency = np.bincount(columns, minlength=len(vocabulary))
+    features = LinearModel(_settings(recipe, []), "", vocabulary, blank).features(texts)
+    document_frequency = np.bincount(features.ids, minlength=len(vocabulary))
     idf = (np.log((1 + len(texts)) / (1 + document_frequency)) + 1).astype(np.float32)
-    values = np.concatenate([features.values for features in found]) * idf[columns]
-    rows = np.repeat(np.arange(len(texts)), lengths)
-    norms = np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))
-    values /= np.maximum(norms, 1e-12)[rows]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    return csr_matrix((values.astype(np.float32), columns, indptr), shape=(len(texts), len(vocabulary))), idf
+    rows = np.repeat(np.arange(len(texts)), np.diff(features.bounds))
+    values = features.values * idf[features.ids]
+    values /= np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))[rows].astype(np.float32)
+    return csr_matrix((values, features.ids, features.bounds), shape=(len(texts), len(vocabulary))), idf
 
 
 def _fit(matrix: csr_matrix, targets: npt.NDArray[np.int64], idf: Floats, recipe: ClassifierRecipe) -> QuantizedWeights:
     machine = LinearSVC(C=recipe.regularization, tol=recipe.tolerance, random_state=recipe.seed)
     machine.fit(matrix, targets)
-    coefficients = machine.coef_.T.astype(np.float32)
+    coefficients, intercept = machine.coef_.T.astype(np.float32), machine.intercept_.astype(np.float32)
+    if coefficients.shape[1] == 1:  # two labels share one machine, the first on its negative side
+        coefficients, intercept = np.hstack([-coefficients, coefficients]), np.concatenate([-intercept, intercept])
     largest = np.abs(coefficients).max(axis=0)
     coefficients[np.abs(coefficients) < recipe.prune * largest] = 0
     scale = np.maximum(largest, 1e-12) / 127
     values = np.rint(coefficients / scale).astype(np.int8)
-    return QuantizedWeights(values, scale.astype(np.float32), machine.intercept_.astype(np.float32), idf)
+    return QuantizedWeights(values, scale.astype(np.float32), intercept, idf)
 
 
 def _scores(model: LinearModel, examples: Sequence[Example]) -> Floats:
-    rows = [model.scores(model.contributions(model.features(example.text))) for example in examples]
-    return np.stack(rows)
+    return model.scores(model.features([example.text for example in examples]))
 
 
 def _hits(labels: list[str], examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
