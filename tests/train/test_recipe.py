@@ -3,10 +3,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from ctiforge.core.advisory import Party
 from ctiforge.core.errors import RecipeError
 from ctiforge.train.recipe import ClassifierRecipe, bundled_recipe_path, bundled_recipes, load_recipe
 
@@ -53,6 +55,12 @@ def test_a_good_recipe_loads(tmp_path: Path) -> None:
     assert recipe.exclude[0].text_column is None
     # What the manifest keeps is enough to train again.
     assert ClassifierRecipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_any_party_may_be_learnt_from(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD.replace("[cna]", f"[{', '.join(get_args(Party))}]"), encoding="utf-8")
+    assert load_recipe(path).party_order == list(get_args(Party))
 
 
 def test_bundled_recipes_are_valid_and_commented() -> None:

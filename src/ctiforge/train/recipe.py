@@ -6,11 +6,12 @@ import os
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from ctiforge.core.advisory import Party
 from ctiforge.core.errors import RecipeError, did_you_mean
 from ctiforge.core.ids import parse_cve_id
 
@@ -18,8 +19,6 @@ __all__ = ["ClassifierRecipe", "Exclusion", "Source", "Split", "bundled_recipe_p
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-Party = Literal["cna", "adp", "nvd"]
 
 
 def _check_cve_id(text: str) -> str:
