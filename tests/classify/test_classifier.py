@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import ctiforge
 from ctiforge.classify import Classifier
 from ctiforge.core.advisory import Advisory, SourceRef
-from ctiforge.core.errors import InputError, ModelError
+from ctiforge.core.errors import ModelError, SettingError
 
 SQL = "SQL injection in the login allows attackers"
 
@@ -133,7 +133,7 @@ def test_words_around_a_decision_do_not_undo_it(build: Callable[..., Classifier]
     [({"top_k": 0}, "top_k"), ({"threshold": 1.5}, "threshold"), ({"policy": "mitr"}, "unknown policy 'mitr'")],
 )
 def test_settings_out_of_range(build: Callable[..., Classifier], settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(SettingError, match=message):
         build(**settings)
 
 

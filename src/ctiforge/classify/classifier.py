@@ -17,7 +17,7 @@ from ctiforge.classify.abstain import is_vague, looks_english, missing_text_reas
 from ctiforge.classify.evidence import evidence_spans
 from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Policy, Prediction, Suggestion
 from ctiforge.core.advisory import Advisory, SourceRef
-from ctiforge.core.errors import InputError, ModelError, did_you_mean
+from ctiforge.core.errors import SettingError, ModelError, did_you_mean
 from ctiforge.core.weakness import MappingUsage
 from ctiforge.models.linear import Doubles, Features, Floats, LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
@@ -56,12 +56,12 @@ def check_policy(policy: str) -> Policy:
     """Return `policy` if there is such a one.
 
     Raises:
-        InputError: there is not.
+        SettingError: there is not.
     """
     policies = get_args(Policy)
     if policy not in policies:
         hint = did_you_mean(policy, policies) or f"choose one of {', '.join(policies)}"
-        raise InputError(f"unknown policy {policy!r}", fix=hint)
+        raise SettingError(f"unknown policy {policy!r}", fix=hint)
     return policy  # type: ignore[return-value]
 
 
@@ -79,7 +79,7 @@ class Classifier:
 
     Raises:
         ModelError: the model is missing or damaged.
-        InputError: a setting is out of range.
+        SettingError: a setting is out of range.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Classifier:
         explain: bool = True,
     ) -> None:
         if top_k < 1:
-            raise InputError(f"top_k is {top_k}", fix="ask for 1 suggestion or more")
+            raise SettingError(f"top_k is {top_k}", fix="ask for 1 suggestion or more")
         if threshold is not None and not 0 <= threshold <= 1:
-            raise InputError(f"threshold is {threshold}", fix="a probability from 0 to 1")
+            raise SettingError(f"threshold is {threshold}", fix="a probability from 0 to 1")
         self.policy = check_policy(policy)
         self.model: LinearModel = load_linear_model(_model_folder(model))
         self.catalogue = catalogue or load_catalogue()

@@ -141,15 +141,13 @@ def _is_text(argument: str) -> bool:
 
 
 def _raw_records(inputs: list[str], options: ReadOptions, on_bytes: Callable[[int], None]) -> Iterator[RawRecord | Reject]:
-    paths: list[str] = []
     texts = 0
     for each in inputs:
         if _is_text(each):
             texts += 1
             yield RawRecord(SourceRef("text", line=texts, format="text"), " ".join(each.split()).encode())
         else:
-            paths.append(each)
-    yield from read_raw_records(paths, options, on_bytes=on_bytes)
+            yield from read_raw_records([each], options, on_bytes=on_bytes)
 
 
 def _write(stream: TextIO, answer: Answer) -> None:

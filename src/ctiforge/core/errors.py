@@ -18,6 +18,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "RecipeError",
+    "SettingError",
     "did_you_mean",
 ]
 
@@ -60,6 +61,12 @@ class CtiforgeError(Exception):
 
 class InputError(CtiforgeError):
     """An input file or argument cannot be used at all (single bad records are `Reject`s, not errors)."""
+
+
+class SettingError(InputError):
+    """An option or argument has a value that it cannot have."""
+
+    exit_code = ExitCode.USAGE
 
 
 class CatalogueError(CtiforgeError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ctiforge.core.errors import InputError, did_you_mean
+from ctiforge.core.errors import SettingError, did_you_mean
 from ctiforge.sources.formats import FORMATS
 
 __all__ = ["OUR_FIELDS", "FieldMap", "ReadOptions"]
@@ -30,12 +30,12 @@ class FieldMap:
         for ours, theirs in self.fields.items():
             if ours not in OUR_FIELDS:
                 guess = did_you_mean(ours, OUR_FIELDS)
-                raise InputError(
+                raise SettingError(
                     f"--map: {ours!r} is not a field of an advisory{'; ' + guess if guess else ''}",
                     fix=f"use one of {', '.join(OUR_FIELDS)} left of '=', e.g. --map id=URL,description=Description",
                 )
             if not theirs.strip():
-                raise InputError(f"--map: {ours!r} is mapped to nothing", fix=f"write the column's name: {ours}=COLUMN")
+                raise SettingError(f"--map: {ours!r} is mapped to nothing", fix=f"write the column's name: {ours}=COLUMN")
 
     def __reduce__(self) -> tuple[type[FieldMap], tuple[dict[str, str]]]:
         return FieldMap, (dict(self.fields),)
@@ -45,17 +45,17 @@ class FieldMap:
         """Parse ``id=URL,description=Description``.
 
         Raises:
-            InputError: a part without ``=``, an unknown or repeated name on the left, or nothing on the right.
+            SettingError: a part without ``=``, an unknown or repeated name on the left, or nothing on the right.
         """
         fields: dict[str, str] = {}
         for part in text.split(","):
             ours, equals, theirs = (piece.strip() for piece in part.partition("="))
             if not equals:
-                raise InputError(
+                raise SettingError(
                     f"--map: {part.strip()!r} has no '='", fix="write pairs such as --map id=URL,description=Description"
                 )
             if ours in fields:
-                raise InputError(f"--map: {ours!r} is given twice", fix="keep one of them")
+                raise SettingError(f"--map: {ours!r} is given twice", fix="keep one of them")
             fields[ours] = theirs
         return cls(MappingProxyType(fields))
 
@@ -82,6 +82,6 @@ class ReadOptions:
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
             guess = did_you_mean(self.format, FORMATS)
-            raise InputError(
+            raise SettingError(
                 f"unknown format {self.format!r}{'; ' + guess if guess else ''}", fix=f"use one of {', '.join(FORMATS)}"
             )
