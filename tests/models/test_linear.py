@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,11 +133,16 @@ def test_a_manifest_of_another_kind_is_refused(folder: Path, text: str) -> None:
         load_linear_model(folder)
 
 
+@pytest.mark.parametrize("key", ["labels", "name", "calibration", "max_n", "files"])
+def test_a_manifest_that_lacks_something_is_refused(folder: Path, key: str) -> None:
+    manifest = orjson.loads((folder / "manifest.json").read_bytes())
+    del manifest[key]
+    (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
+    with pytest.raises(ModelError, match="not a model manifest"):
+        load_linear_model(folder)
+
+
 def test_pickled_arrays_are_never_loaded(folder: Path) -> None:
-    import hashlib
-
-    import orjson
-
     np.savez(folder / "weights.npz", indptr=np.array([object()], dtype=object), allow_pickle=True)
     manifest = orjson.loads((folder / "manifest.json").read_bytes())
     manifest["files"]["weights.npz"] = hashlib.sha256((folder / "weights.npz").read_bytes()).hexdigest()

@@ -17,7 +17,7 @@ from ctiforge.classify.abstain import is_vague, looks_english, missing_text_reas
 from ctiforge.classify.evidence import evidence_spans
 from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Policy, Prediction, Suggestion
 from ctiforge.core.advisory import Advisory, SourceRef
-from ctiforge.core.errors import SettingError, ModelError, did_you_mean
+from ctiforge.core.errors import ModelError, SettingError, did_you_mean
 from ctiforge.core.weakness import MappingUsage
 from ctiforge.models.linear import Doubles, Features, Floats, LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue

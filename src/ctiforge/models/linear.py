@@ -227,16 +227,24 @@ def load_linear_model(folder: str | os.PathLike[str]) -> LinearModel:
                 fix="use a model written by this version of ctiforge, or train one: ctiforge train classifier --help",
             )
         digests = manifest["files"]
+        model_labels = len(manifest["labels"])
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise ModelError(f"{source / 'manifest.json'}: not a model manifest ({error})", fix=_REINSTALL) from None
+        raise _not_a_manifest(source, error) from None
     files = {name: _read_verified(source / name, digests.get(name)) for name in ("vocabulary.txt", "weights.npz")}
     vocabulary = files["vocabulary.txt"].decode().split("\n")[:-1]
     with np.load(io.BytesIO(files["weights.npz"]), allow_pickle=False) as arrays:
-        weights = _dense(arrays, len(vocabulary), len(manifest["labels"]))
-    return LinearModel(manifest, sha256(raw), vocabulary, weights)
+        weights = _dense(arrays, len(vocabulary), model_labels)
+    try:
+        return LinearModel(manifest, sha256(raw), vocabulary, weights)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_a_manifest(source, error) from None
 
 
 _REINSTALL = "install ctiforge again, or copy the whole model folder again"
+
+
+def _not_a_manifest(folder: Path, error: Exception) -> ModelError:
+    return ModelError(f"{folder / 'manifest.json'}: not a model manifest ({error!r})", fix=_REINSTALL)
 
 
 def _dense(arrays: Any, features: int, labels: int) -> QuantizedWeights:

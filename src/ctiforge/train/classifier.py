@@ -46,6 +46,7 @@ Report = Callable[[str], None]
 
 _UNCALIBRATED = Calibration(temperature=1.0, slope=1.0, intercept=0.0)
 _CALIBRATED_RANKS = 3
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +239,17 @@ def _tfidf(texts: Sequence[str], vocabulary: list[str], recipe: ClassifierRecipe
         np.zeros(0, np.float32),
         np.ones(len(vocabulary), np.float32),
     )
-    features = LinearModel(_settings(recipe, []), "", vocabulary, blank).features(texts)
-    document_frequency = np.bincount(features.ids, minlength=len(vocabulary))
+    counter = LinearModel(_settings(recipe, []), "", vocabulary, blank)
+    batches = [counter.features(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
+    ids = np.concatenate([batch.ids for batch in batches])
+    lengths = np.concatenate([np.diff(batch.bounds) for batch in batches])
+    document_frequency = np.bincount(ids, minlength=len(vocabulary))
     idf = (np.log((1 + len(texts)) / (1 + document_frequency)) + 1).astype(np.float32)
-    rows = np.repeat(np.arange(len(texts)), np.diff(features.bounds))
-    values = features.values * idf[features.ids]
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    values = np.concatenate([batch.values for batch in batches]) * idf[ids]
     values /= np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))[rows].astype(np.float32)
-    return csr_matrix((values, features.ids, features.bounds), shape=(len(texts), len(vocabulary))), idf
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    return csr_matrix((values, ids, bounds), shape=(len(texts), len(vocabulary))), idf
 
 
 def _fit(matrix: csr_matrix, targets: npt.NDArray[np.int64], idf: Floats, recipe: ClassifierRecipe) -> QuantizedWeights:
@@ -261,7 +266,8 @@ def _fit(matrix: csr_matrix, targets: npt.NDArray[np.int64], idf: Floats, recipe
 
 
 def _scores(model: LinearModel, examples: Sequence[Example]) -> Floats:
-    return model.scores(model.features([example.text for example in examples]))
+    texts = [example.text for example in examples]
+    return np.concatenate([model.scores(model.features(texts[i : i + _BATCH])) for i in range(0, len(texts), _BATCH)])
 
 
 def _hits(labels: list[str], examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
