@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ctiforge.sources.compression import BLOCK_BYTES, StreamError
+from ctiforge.sources.walk import is_skipped_name
 
 __all__ = ["ZipMember", "read_zip"]
 
@@ -34,7 +35,7 @@ class ZipMember:
 
 
 def read_zip(file: IO[bytes]) -> Iterator[ZipMember]:
-    """Yield the files in a zip file in its own order, without hidden ones and macOS resource forks.
+    """Yield the files in a zip file in its own order, without those that directories skip too.
 
     Where the directory at the end is missing or damaged, members are found by their local headers instead; what is read then
     ends with ``corrupt_file``. Chunks raise `StreamError`.
@@ -45,13 +46,13 @@ def read_zip(file: IO[bytes]) -> Iterator[ZipMember]:
         yield from _salvage(file, str(error))
         return
     with archive:
-        infos = [info for info in archive.infolist() if not info.is_dir() and not _hidden(info.filename)]
+        infos = [info for info in archive.infolist() if not info.is_dir() and not _skipped(info.filename)]
         for info in infos:
             yield ZipMember(info.filename, _read_member(archive, info), info.compress_size, siblings=len(infos) > 1)
 
 
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+def _skipped(name: str) -> bool:
+    return any(is_skipped_name(part) for part in name.split("/"))
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -86,7 +87,7 @@ def _salvage(file: IO[bytes], why: str) -> Iterator[ZipMember]:
         ):
             break
         end = [start]
-        if not name.endswith("/"):
+        if not name.endswith("/") and not _skipped(name):
             yield ZipMember(name, _salvage_member(file, start, size, method, end, detail))
         place = max(end[0], start + (0 if flags & 8 else size))
         if flags & 8:  # sizes follow the data, with or without a signature

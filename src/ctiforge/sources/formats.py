@@ -25,8 +25,10 @@ CONTAINER_KEYS: tuple[str, ...] = (
     "items",
     "data",
 )
-"""Keys of a document under which an array of records stands. The last four also occur inside records, so they count only
-where the document has no identifier of its own."""
+"""Keys of a document under which an array of records stands. Those after the first four also occur inside
+records, so they count only where the document has no identifier of its own."""
+
+_STANDARD_KEYS = 4  # as many of CONTAINER_KEYS belong to a standard format
 
 
 def detect_record_format(record: Mapping[str, Any]) -> str | None:
@@ -56,9 +58,12 @@ def detect_record_format(record: Mapping[str, Any]) -> str | None:
 
 
 def nested_records(document: Mapping[str, Any]) -> list[Any] | None:
-    """Return the array of records of a document that is not a record itself, e.g. an NVD response, or None."""
-    for key in CONTAINER_KEYS:
+    """Return the array of records of a document that is not a record itself, e.g. an NVD response, or None.
+
+    An empty array counts under the keys of the standard formats only: an answer without results has no records to lose.
+    """
+    for place, key in enumerate(CONTAINER_KEYS):
         value = document.get(key)
-        if isinstance(value, list) and (not value or isinstance(value[0], dict)):
+        if isinstance(value, list) and (isinstance(value[0], dict) if value else place < _STANDARD_KEYS):
             return value
     return None

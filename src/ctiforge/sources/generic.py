@@ -86,7 +86,7 @@ def missing_columns(field_map: FieldMap, names: Iterable[str]) -> str:
 def build_generic(record: Mapping[str, Any], source: SourceRef, field_map: FieldMap | None = None) -> Advisory | Reject:
     """Build an advisory from a table row or any JSON object.
 
-    Without a map the fields are found by their usual names. The ID is the CVE ID inside the mapped value where there is
+    Fields that no map names are found by their usual names. The ID is the CVE ID inside the mapped value where there is
     one (a URL will do), else the value, else ``path:line``. Weaknesses are the user's (party ``user``), except those under
     ``problem_types``, which are the CNA's.
 
@@ -94,17 +94,17 @@ def build_generic(record: Mapping[str, Any], source: SourceRef, field_map: Field
         A `Reject` with ``missing_field`` where a map names a description that the record lacks, or ``unknown_format`` where
         no field looks like a text.
     """
-    names = field_map.fields if field_map else choose_columns(record)
+    names = _mapped_names(record, field_map) if field_map else choose_columns(record)
     given = as_text(_scalar(lookup(record, names["id"]))) if "id" in names else ""
     native = find_cve_id(given) or given or str(source)
     described = lookup(record, names["description"]) if "description" in names else None
     if field_map is not None and "description" in names and described is None:
         known = ", ".join(map(str, record))[:120]
-        return build_reject(source, "missing_field", f"no field {names['description']!r}; the record has: {known}", id=native)
+        return build_reject(source, "missing_field", f"no field {names['description']!r}; the record has: {known}", id=given)
     if "description" not in names and "title" not in names:
         known = ", ".join(map(str, record))[:120] or "no fields"
         return build_reject(
-            source, "unknown_format", f"no known format has these fields: {known}; name them with --map", id=native
+            source, "unknown_format", f"no known format has these fields: {known}; name them with --map", id=given
         )
     text = _text(described)
     title = as_text(_scalar(lookup(record, names["title"]))) if "title" in names else ""
@@ -118,6 +118,12 @@ def build_generic(record: Mapping[str, Any], source: SourceRef, field_map: Field
         modified=as_text(lookup(record, names["modified"])) if "modified" in names else "",
         languages=text.languages,
     )
+
+
+def _mapped_names(record: Mapping[str, Any], field_map: FieldMap) -> Mapping[str, str]:
+    """Return the mapped names, and the usual ones for fields that the map leaves open."""
+    taken = set(field_map.fields.values())
+    return {**{ours: name for ours, name in choose_columns(record).items() if name not in taken}, **field_map.fields}
 
 
 def _scalar(value: Any) -> Any:

@@ -11,17 +11,27 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
 from ctiforge.sources.formats import detect_record_format
 from ctiforge.sources.generic import choose_columns
-from ctiforge.sources.json_brackets import value_end
+from ctiforge.sources.json_brackets import scan_brackets, value_end
 
-__all__ = ["RecordShape", "find_container", "find_next_record"]
+__all__ = [
+    "RecordShape",
+    "find_container",
+    "find_next_record",
+    "find_swallowed_record",
+    "may_hold_object",
+    "parses",
+    "starts_in_string",
+]
 
 _FIRST_KEY = re.compile(rb'\{\s*"([^"\\]{1,64})"\s*:')
 _ON_NEW_LINE = re.compile(rb"\n[ \t]*(?=\{)")
 _CONTAINER = re.compile(rb'"(?:CVE_Items|vulnerabilities|cve_items|vulns|advisories)"\s*:\s*(?=\[\s*\{)')
+_MAX_LOOKALIKES = 50  # nested objects that are tried before giving up
 _SAMPLE_BYTES = 256 * 1024
 _MIN_LIKENESS = 0.5  # Jaccard; records differ by optional fields, nested objects share a key or two at most
 
@@ -69,6 +79,50 @@ def find_container(data: bytes, start: int = 0) -> int:
     """Return the offset of the ``[`` that opens an array of records under a well-known key, or -1."""
     match = _CONTAINER.search(data, start)
     return match.end() if match else -1
+
+
+def may_hold_object(before: bytes) -> bool:
+    """Tell whether the grammar of JSON allows an object after `before`, the start of a record up to some place inside it.
+
+    Where it does not (in a string, or where a key is due), an object that looks like a record is one, and the record around
+    it is damaged. Where it does, the object may be nested and the record sound.
+    """
+    found = scan_brackets(before)
+    if found.in_string:
+        return False
+    depth = int(found.depths[-1]) if len(found.depths) else 0
+    enclosing = np.flatnonzero(found.opens & (found.depths == depth))
+    if depth <= 0 or not len(enclosing):
+        return True
+    previous = before.rstrip()[-1:]
+    return previous == b":" if before[int(found.positions[enclosing[-1]])] == 0x7B else previous in (b"[", b",")
+
+
+def parses(data: bytes) -> bool:
+    """Tell whether `data` is JSON, but for bytes that are not UTF-8: those are repaired later."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            orjson.loads(data.decode("utf-8", "replace"))
+        except orjson.JSONDecodeError:
+            return False
+    return True
+
+
+def find_swallowed_record(data: bytes, shape: RecordShape, *, at_root: bool) -> int:
+    """Return where in `data`, a record that closes but does not parse, another one starts that cannot be part of it, or -1."""
+    place = 0
+    for _ in range(_MAX_LOOKALIKES):
+        place = find_next_record(data, shape, place + 1, at_root=at_root, sure=False)
+        if place < 0 or not may_hold_object(data[:place]):
+            return place
+    return -1
+
+
+def starts_in_string(data: bytes, *, ends_in_string: bool) -> bool:
+    """Tell whether `data` starts inside a string, from whether it ends in one."""
+    return scan_brackets(data).in_string != ends_in_string
 
 
 def find_next_record(data: bytes, shape: RecordShape, start: int, *, at_root: bool, sure: bool) -> int:

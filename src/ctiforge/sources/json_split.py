@@ -13,18 +13,26 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from ctiforge.sources.json_brackets import Brackets, scan_brackets
 from ctiforge.sources.json_documents import PEEK_BYTES, array_key, holds_records
-from ctiforge.sources.json_resync import RecordShape, find_container, find_next_record
+from ctiforge.sources.json_resync import (
+    RecordShape,
+    find_container,
+    find_next_record,
+    find_swallowed_record,
+    may_hold_object,
+    parses,
+    starts_in_string,
+)
 
 __all__ = ["JsonPiece", "split_json"]
 
 _BETWEEN = b" \t\r\n,"
 _KEPT_OF_LONG = 1024
 _BEHIND = 320  # enough to see the key before a bracket, and the start of a record cut by a block border
-_MIN_WINDOW, _MAX_WINDOW = 4096, 256 * 1024
+_MAX_CHECKED = 4 * 2**20  # a longer unclosed record is looked at again at the end of the input, or at the size limit
+_MIN_WINDOW, _MAX_WINDOW = 256, 256 * 1024
 
 PieceKind = Literal["record", "junk", "broken", "too_large", "truncated"]
 
@@ -191,13 +199,11 @@ class _Splitter:
             yield JsonPiece("too_large", line, data[:_KEPT_OF_LONG])
             return False
         paired = (data[0], data[-1]) in ((0x7B, 0x7D), (0x5B, 0x5D))
-        if (not paired or self.shape.repeats_inside(data)) and not _parses(data):
-            place = find_next_record(data, self.shape, 1, at_root=self.base == 0, sure=False)
-            if place > 0:
-                yield self._resume(data, place)
-                return True
-        else:
+        if paired and not (self.shape.repeats_inside(data) and not parses(data)):
             self.shape.learn(data)
+        elif (place := find_swallowed_record(data, self.shape, at_root=self.base == 0)) > 0:
+            yield self._resume(data, place)
+            return True
         self._become("between", base=self.base)
         yield JsonPiece("record", line, data)
         return False
@@ -252,8 +258,7 @@ class _Splitter:
             return
         if self.where == "record" or self.in_string:
             recent = self._recent()
-            start = 1 if len(recent) == self.held else 0
-            place = find_next_record(recent, self.shape, start, at_root=self.base == 0, sure=True)
+            place = self._swallowed(recent)
             if place < 0 and self.held > self.max_bytes and not self.discarding:
                 recent = b"".join(self.pieces)
                 place = find_next_record(recent, self.shape, 1, at_root=self.base == 0, sure=False)
@@ -270,10 +275,25 @@ class _Splitter:
             else:
                 self._become("between", base=self.base)
 
+    def _swallowed(self, recent: bytes) -> int:
+        """Return where in `recent` a record starts that cannot be part of the present one, or -1.
+
+        A sound record may hold objects that look just like records, so looks alone are not enough before it has ended.
+        """
+        start = 1 if len(recent) == self.held else 0
+        place = find_next_record(recent, self.shape, start, at_root=self.base == 0, sure=True)
+        if place < 0 or starts_in_string(recent[place:], ends_in_string=self.in_string):
+            return place
+        if self.where != "record" or self.discarding or self.held > _MAX_CHECKED:
+            return -1
+        before = b"".join(self.pieces)
+        return -1 if may_hold_object(before[: len(before) - len(recent) + place]) else place
+
     def _recent(self) -> bytes:
         """Return the last bytes read, about two windows of them, but nothing from before the present record."""
         if self.discarding:
-            return self.buffer[max(0, self.pos - 2 * _MAX_WINDOW) : self.pos]
+            size = min(self.held - 1, 2 * _MAX_WINDOW)  # without its first byte, so that going back always gets further
+            return self.buffer[max(0, self.pos - size) : self.pos]
         chosen: list[bytes] = []
         size = 0
         for piece in reversed(self.pieces):
@@ -322,11 +342,3 @@ class _Splitter:
             yield from self._end_gap()
         if self.base or self.where == "tail":
             yield JsonPiece("truncated", self.line, b"")
-
-
-def _parses(data: bytes) -> bool:
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True

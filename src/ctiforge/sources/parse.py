@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from ctiforge.core.advisory import Advisory, Reject, SourceRef
+from ctiforge.core.ids import parse_cve_id
 from ctiforge.sources.csaf import build_csaf
 from ctiforge.sources.cve5 import build_cve5
 from ctiforge.sources.encodings import NUL_NOTE, decode_repairing
@@ -22,7 +23,7 @@ from ctiforge.sources.nvd import build_nvd1, build_nvd2
 from ctiforge.sources.options import ReadOptions
 from ctiforge.sources.osv import build_osv
 from ctiforge.sources.raw import RawRecord
-from ctiforge.sources.rejects import build_reject
+from ctiforge.sources.rejects import build_reject, render_excerpt
 
 __all__ = ["parse_record"]
 
@@ -47,20 +48,32 @@ def parse_record(raw: RawRecord, options: ReadOptions = _DEFAULTS) -> list[Advis
     """
     payload, source = raw.payload, raw.source
     if isinstance(payload, dict):
-        build_row = build_kev(payload, source) if source.format == "kev" else build_generic(payload, source, options.field_map)
-        return _noted([build_row], raw.notes)
-    if source.format == "text":
-        text, notes = decode_repairing(payload)
-        if "\0" in text:
-            text, notes = text.replace("\0", ""), (*notes, NUL_NOTE)
-        return _noted([Advisory(str(source), source, text.strip())], raw.notes + notes)
-    return _noted(_parse_json(payload, source, options), raw.notes)
+        row = build_kev(payload, source) if source.format == "kev" else build_generic(payload, source, options.field_map)
+        return _finished([row], raw.notes, " | ".join(payload.values()))
+    if source.format != "text":
+        return _finished(_parse_json(payload, source, options), raw.notes, payload)
+    text, notes = decode_repairing(payload)
+    if "\0" in text:
+        text, notes = text.replace("\0", ""), (*notes, NUL_NOTE)
+    text = text.strip()
+    return _finished([Advisory(_leading_id(text) or str(source), source, text)], raw.notes + notes, payload)
 
 
-def _noted(results: list[Advisory | Reject], notes: tuple[str, ...]) -> list[Advisory | Reject]:
-    if not notes:
-        return results
-    return [dataclasses.replace(one, notes=notes + one.notes) if isinstance(one, Advisory) else one for one in results]
+def _finished(results: list[Advisory | Reject], notes: tuple[str, ...], data: bytes | str) -> list[Advisory | Reject]:
+    """Add what only the caller of the builders knows: notes on repairs, and the start of the record that was rejected."""
+    for place, one in enumerate(results):
+        if isinstance(one, Reject):
+            if not one.excerpt:
+                results[place] = dataclasses.replace(one, excerpt=render_excerpt(data))
+        elif notes:
+            results[place] = dataclasses.replace(one, notes=notes + one.notes)
+    return results
+
+
+def _leading_id(text: str) -> str | None:
+    """Return the CVE ID that a line starts with; one further on may be another vulnerability's."""
+    first = text.split(None, 1)[0].strip(":;,.()[]") if text else ""
+    return parse_cve_id(first)
 
 
 def _parse_json(data: bytes, source: SourceRef, options: ReadOptions) -> list[Advisory | Reject]:
@@ -79,9 +92,9 @@ def _parse_json(data: bytes, source: SourceRef, options: ReadOptions) -> list[Ad
         except orjson.JSONDecodeError as second:
             return _damaged(data, source, options, second)
     if isinstance(value, dict):
-        return _noted(_build(value, source, options), notes)
+        return _finished(_build(value, source, options), notes, data)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return _noted([result for item in value for result in _build(item, source, options)], notes)
+        return _finished([result for item in value for result in _build(item, source, options)], notes, data)
     detail = f"expected an object, found {_kind(value)}"
     return [build_reject(source, "malformed_json", detail, data=data)]
 
@@ -140,5 +153,5 @@ def _damaged(data: bytes, source: SourceRef, options: ReadOptions, error: orjson
             continue
         if isinstance(entry, dict) and detect_record_format(entry) is None and b'"document"' in data[:place]:
             entry = {"document": {"tracking": {}}, "vulnerabilities": [entry]}
-        results += _noted(_build_entry(entry, at, options), (_SALVAGE_NOTE,))
+        results += _finished(_build_entry(entry, at, options), (_SALVAGE_NOTE,), piece.data)
     return results

@@ -24,7 +24,7 @@ from ctiforge.sources.raw import RawRecord
 from ctiforge.sources.rejects import build_reject
 from ctiforge.sources.sniff import sniff_content
 from ctiforge.sources.streams import HEAD_BYTES, ByteStream, open_streams, peek
-from ctiforge.sources.tables import BadRow, Table, TableRow, split_rows
+from ctiforge.sources.tables import Table, TableRow, split_rows
 from ctiforge.sources.walk import find_files, input_size
 
 __all__ = [
@@ -156,16 +156,25 @@ def _too_large(length: int | None, options: ReadOptions) -> str:
 
 def _cut_table(stream: ByteStream, blocks: Iterable[bytes], table: Table, options: ReadOptions) -> Iterator[RawRecord | Reject]:
     lines = split_lines(blocks, options.max_record_bytes)
+    header: list[str] = []
+    rows = 0
     for row in split_rows(lines, table, options.max_record_bytes, options.field_map):
+        if isinstance(row, list):
+            header = row
+            if fault := _header_fault(row, table, options):
+                source = SourceRef(stream.path, 1, table.format, stream.member)
+                yield build_reject(source, "missing_field", f"the table was not read: {fault}", data=table.delimiter.join(row))
+                return
+            continue
+        rows += 1
+        source = SourceRef(stream.path, row.line, table.format, stream.member)
         if isinstance(row, TableRow):
-            yield RawRecord(SourceRef(stream.path, row.line, table.format, stream.member), row.cells, row.notes)
-        elif isinstance(row, BadRow):
-            source = SourceRef(stream.path, row.line, table.format, stream.member)
+            yield RawRecord(source, row.cells, row.notes)
+        else:
             yield build_reject(source, row.reason, row.detail, data=row.data)
-        elif fault := _header_fault(row, table, options):
-            source = SourceRef(stream.path, 1, table.format, stream.member)
-            yield build_reject(source, "missing_field", f"the table was not read: {fault}", data=table.delimiter.join(row))
-            return
+    if header and not rows:
+        source = SourceRef(stream.path, 1, table.format, stream.member)
+        yield build_reject(source, "malformed_row", "the table has a header and no rows", data=table.delimiter.join(header))
 
 
 def _header_fault(names: list[str], table: Table, options: ReadOptions) -> str:

@@ -16,6 +16,7 @@ from ctiforge.sources.tables import Table, sniff_table
 __all__ = ["Content", "sniff_content"]
 
 _JSON_ARRAY = re.compile(rb'\[\s*(?:[\[\]{"]|\Z)')
+_ID = re.compile(r"\b(?:CVE-\d{4}-\d{4}|GHSA(?:-[0-9a-z]{4}){3})", re.IGNORECASE)
 _SAMPLE_LINES = 50
 _MAX_CONTROL_SHARE = 0.02
 _CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\v\x1b") + b"\x7f"
@@ -36,7 +37,7 @@ def sniff_content(head: bytes, *, complete: bool, mixed: bool, name: str, option
     Args:
         head: its first bytes as UTF-8, 64 KiB or all there is.
         complete: `head` is the whole stream.
-        mixed: it was found in a directory or archive, where lines of text are more likely a README than advisories.
+        mixed: it was found in a directory or archive, where text counts as advisories only if its lines name vulnerabilities.
         name: file name; only its ending is looked at, and only to tell a table without known columns from text.
         options: a format given there settles the family.
     """
@@ -62,8 +63,8 @@ def sniff_content(head: bytes, *, complete: bool, mixed: bool, name: str, option
     )
     if table is not None:
         return Content("table", table)
-    if mixed:
-        return Content("unknown", why="plain text inside a directory or archive is read only with --format text")
+    if mixed and not _names_vulnerabilities(text):
+        return Content("unknown", why="text without vulnerability IDs, in a directory or archive; --format text reads it")
     return Content("text")
 
 
@@ -74,6 +75,12 @@ def _binary(head: bytes) -> str:
         return "a PDF file, which is not a format that is read"
     control = len(head) - len(head.translate(None, _CONTROL))
     return "binary data of no known format" if control > _MAX_CONTROL_SHARE * len(head) else ""
+
+
+def _names_vulnerabilities(text: str) -> bool:
+    """Tell lists of advisories from other texts: half of the lines, at least, name a vulnerability."""
+    lines = [line for line in text.split("\n") if line.strip()][:_SAMPLE_LINES]
+    return 2 * sum(bool(_ID.search(line)) for line in lines) >= len(lines)
 
 
 def _sample(start: bytes, complete: bool) -> list[bytes]:

@@ -73,8 +73,13 @@ class _Unfolding:
 
     def __init__(self, path: str, options: ReadOptions, on_bytes: Callable[[int], None]) -> None:
         self.path = path
-        self.on_bytes = on_bytes
+        self.reported = 0
+        self._on_bytes = on_bytes
         self.expansion = Expansion(options.max_expanded_bytes)
+
+    def on_bytes(self, count: int) -> None:
+        self.reported += count
+        self._on_bytes(count)
 
     def streams(self, file: IO[bytes], found: FoundFile) -> Iterator[ByteStream]:
         trouble: list[StreamError] = []
@@ -82,10 +87,11 @@ class _Unfolding:
         head, chunks = peek(chunks, 16)
         if found.size is not None and detect_compression(head) == "zip":
             self.expansion.compressed = found.size
-            self.on_bytes(-len(head))  # counted again, member by member
             yield from self._members(file, found.size, "", 0, found.in_directory)
-            return
-        yield from self._unfold(chunks, "", 0, found.in_directory, trouble)
+        else:
+            yield from self._unfold(chunks, "", 0, found.in_directory, trouble)
+        if found.size is not None and self.reported < found.size:  # given up early, or read by way of a zip directory
+            self.on_bytes(found.size - self.reported)
 
     def _read(self, file: IO[bytes]) -> Iterator[bytes]:
         try:
@@ -121,23 +127,18 @@ class _Unfolding:
             for chunk in _guard(chunks, trouble):
                 file.write(chunk)
             size = file.tell()
-            on_bytes, self.on_bytes = self.on_bytes, lambda count: None
             yield from self._members(file, size, member, layer, mixed)
-            self.on_bytes = on_bytes
         if trouble:
             yield ByteStream(self.path, member, iter(()), b"", mixed, trouble)
 
     def _members(self, file: IO[bytes], size: int, prefix: str, layer: int, mixed: bool) -> Iterator[ByteStream]:
-        reported = 0
         for member in read_zip(file):
             trouble: list[StreamError] = []
             name = f"{prefix}!{member.name}" if prefix else member.name
             chunks = _guard(in_blocks(self._counted(member.chunks)), trouble)
             yield from self._unfold(chunks, name, layer + 1, mixed or member.siblings, trouble)
-            if reported + member.compressed_bytes <= size:
-                self.on_bytes(member.compressed_bytes)
-                reported += member.compressed_bytes
-        self.on_bytes(size - reported)
+            if layer == 0:  # inner archives were counted when they were spooled
+                self.on_bytes(max(0, min(member.compressed_bytes, size - self.reported)))
 
     def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from ctiforge.core.advisory import Reject, SourceRef
 from ctiforge.sources.rejects import build_reject
 
-__all__ = ["STDIN", "FoundFile", "find_files", "input_size", "printable_path"]
+__all__ = ["STDIN", "FoundFile", "find_files", "input_size", "is_skipped_name", "printable_path"]
 
 STDIN = "-"
+_DOCUMENTATION = ("readme", "license", "licence", "copying", "notice", "changelog", "contributing", "security.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,19 @@ def printable_path(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def is_skipped_name(name: str) -> bool:
+    """Tell whether a file found in a directory or archive is passed over: hidden, macOS metadata, or documentation.
+
+    Only names that never hold a feed are passed over; everything else is read or rejected.
+    """
+    low = name.lower()
+    return low.startswith((".", "__macosx")) or low.endswith(".md") or low.startswith(_DOCUMENTATION)
+
+
 def find_files(paths: Iterable[str]) -> Iterator[FoundFile | Reject]:
     """Yield the files under `paths`, in the order given and sorted by name within a directory.
 
-    Names that start with a dot are skipped inside directories (``.git`` is not a feed). A directory that was already walked
+    Inside directories some names are passed over, see `is_skipped_name`. A directory that was already walked
     for the same argument, told by (device, inode), gives a `Reject` with ``symlink_loop``; what cannot be looked at gives
     ``unreadable_file``.
     """
@@ -65,7 +75,7 @@ def _walk(root: str) -> Iterator[FoundFile | Reject]:
                 yield _reject(path, "this directory was already read under another name; it is not read again", loop=True)
                 continue
             seen.add(identity)
-            names = sorted(name for name in os.listdir(path) if not name.startswith("."))  # noqa: PTH208
+            names = sorted(name for name in os.listdir(path) if not is_skipped_name(name))  # noqa: PTH208
         except (OSError, ValueError) as error:
             loop = isinstance(error, OSError) and error.errno == errno.ELOOP
             yield _reject(path, f"{_why(error)}", loop=loop)
