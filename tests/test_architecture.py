@@ -36,7 +36,7 @@ HEAVY = (
     "accelerate", "cwe2", "datasets", "fastapi", "joblib", "onnx", "onnxruntime", "pandas", "peft", "pydantic", "ray",
     "requests", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers", "torch", "transformers", "trl", "yaml",
 )  # fmt: skip
-CORE_PACKAGES = {"numpy", "orjson", "rich", "typer", "zstandard"}
+CORE_PACKAGES = {"numpy", "orjson", "Stemmer", "rich", "typer", "zstandard"}
 TRAIN_FOLDERS = {"train", "recipes"}
 
 

@@ -70,7 +70,7 @@ def test_metadata_declares_the_light_core_only(wheel: zipfile.ZipFile) -> None:
         for line in lines
         if line.startswith("Requires-Dist: ") and "extra ==" not in line
     }
-    assert required == {"numpy", "orjson", "rich", "typer", "zstandard"}
+    assert required == {"numpy", "orjson", "pystemmer", "rich", "typer", "zstandard"}
     assert "License-Expression: Apache-2.0" in lines
     (entry_points,) = [each for each in wheel.namelist() if each.endswith("entry_points.txt")]
     assert "ctiforge = ctiforge.cli:main" in wheel.read(entry_points).decode()

@@ -1,4 +1,4 @@
-"""A tiny model with weights set by hand: four entries, a dozen words, answers that can be worked out on paper."""
+"""A tiny model with weights set by hand: four entries, a dozen stems, answers that can be worked out on paper."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import pytest
 from ctiforge.models.linear import QuantizedWeights, write_linear_model
 
 LABELS = ["CWE-20", "CWE-79", "CWE-89", "CWE-119", "CWE-787"]
-# Weights of each word for each label; CWE-20 and CWE-119 are Discouraged in CWE 4.14.
+# Weights of each stem for each label; CWE-20 and CWE-119 are Discouraged in CWE 4.14.
 WORDS: dict[str, list[int]] = {
-    "allows": [0, 0, 0, 0, 0],
-    "attackers": [0, 0, 0, 0, 0],
+    "allow": [0, 0, 0, 0, 0],
+    "attack": [0, 0, 0, 0, 0],
     "buffer": [-20, -50, -50, 100, 60],
     "in": [0, 0, 0, 0, 0],
-    "injection": [0, 10, 80, -60, -60],
+    "inject": [0, 10, 80, -60, -60],
     "login": [0, 10, 20, -20, -20],
-    "memory": [0, -50, -50, 127, 20],
+    "memori": [0, -50, -50, 127, 20],
     "overflow": [-20, -50, -50, 80, 90],
     "script": [-10, 110, -30, -50, -50],
     "sql": [-10, -60, 127, -60, -60],
-    "sql injection": [-10, -60, 127, -60, -60],
+    "sql inject": [-10, -60, 127, -60, -60],
     "the": [0, 0, 0, 0, 0],
-    "validation": [100, 0, 0, 0, 0],
+    "valid": [100, 0, 0, 0, 0],
     "write": [-20, -50, -50, 10, 127],
 }
 MANIFEST: dict[str, Any] = {
     "name": "tiny",
     "labels": LABELS,
     "max_n": 2,
-    "calibration": {"temperature": 0.3, "slope": 1.0, "intercept": 0.0},
+    "calibration": {policy: {"temperature": 0.3, "slope": 1.0, "intercept": 0.0} for policy in ("mitre", "nvd")},
     "threshold": {"mitre": 0.5, "nvd": 0.4},
 }
 

@@ -34,5 +34,5 @@ def test_what_spoke_against_is_no_evidence() -> None:
 
 
 def test_at_most_three_spans_strongest_first() -> None:
-    spans = evidence_spans(TEXT, 0, features("heap", "overflow", "parsing", "header"), array(1, 5, 3, 4))
+    spans = evidence_spans(TEXT, 0, features("heap", "overflow", "pars", "header"), array(1, 5, 3, 4))
     assert [span.text for span in spans] == ["overflow", "header", "parsing"]

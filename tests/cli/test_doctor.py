@@ -34,7 +34,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "name": "small",
         "labels": ["CWE-79", "CWE-89"],
         "max_n": 1,
-        "calibration": {"temperature": 1.0, "slope": 1.0, "intercept": 0.0},
+        "calibration": {"mitre": {"temperature": 1.0, "slope": 1.0, "intercept": 0.0}},
         "threshold": {"mitre": 0.25, "nvd": 0.2},
         "cwe_version": "4.14",
         "development": {**DEVELOPMENT, "expected_calibration_error_15_bins": 0.0123},

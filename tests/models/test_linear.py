@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from ctiforge.core.errors import ModelError
 from ctiforge.models.linear import Calibration, LinearModel, QuantizedWeights, load_linear_model, write_linear_model
 
-VOCABULARY = ["injection", "overflow", "sql", "sql injection"]
+VOCABULARY = ["inject", "overflow", "sql", "sql inject"]
 MANIFEST: dict[str, Any] = {
     "name": "tiny",
     "labels": ["CWE-89", "CWE-787"],
     "max_n": 2,
-    "calibration": {"temperature": 0.5, "slope": 1.0, "intercept": 0.0},
+    "calibration": {"nvd": {"temperature": 0.5, "slope": 1.0, "intercept": 0.0}},
 }
 
 
@@ -64,7 +64,7 @@ def test_score_by_hand() -> None:
     by_feature = np.stack([model.contributions(features, 0, label) for label in (0, 1)], axis=1)
     np.testing.assert_allclose(by_feature.sum(axis=0) + weights().intercept, expected, rtol=1e-5)
     odds = np.exp(expected / 0.5)
-    np.testing.assert_allclose(model.probabilities(scores), odds / odds.sum(), rtol=1e-5)
+    np.testing.assert_allclose(model.probabilities(scores, "nvd"), odds / odds.sum(), rtol=1e-5)
 
 
 def test_calibration_moves_the_log_odds_and_keeps_the_order() -> None:
@@ -81,6 +81,14 @@ def test_calibration_survives_scores_without_any_doubt() -> None:
     assert np.isfinite(probabilities).all()
     assert probabilities[0] > 0.99
     assert probabilities[1] < 0.01
+
+
+def test_a_shift_belongs_to_its_policy() -> None:
+    model = LinearModel(MANIFEST | {"shift": {"nvd": [0.5, -0.25]}}, "", VOCABULARY, weights())
+    features = model.features(["overflow SQL"])
+    plain = model.scores(features)
+    np.testing.assert_allclose(model.scores(features, "nvd") - plain, [[0.5, -0.25]], rtol=1e-5)
+    np.testing.assert_array_equal(model.scores(features, "mitre"), plain)
 
 
 def test_a_text_without_known_words_has_no_features() -> None:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import Stemmer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ctiforge.models.text_features import PLACEHOLDERS, gram_place, lower_same_length, ngrams, tokenize
+
+STEMMER = Stemmer.Stemmer("english")
 
 
 def test_placeholders_stand_for_addresses_identifiers_and_numbers() -> None:
@@ -28,6 +31,10 @@ def test_the_place_of_an_ngram_is_where_its_words_are(words: list[str], max_n: i
         assert gram == " ".join(words[first : last + 1])
 
 
+def test_forms_of_a_word_are_one_feature() -> None:
+    assert tokenize("overflows overflowed overflowing Overflow")[0] == ["overflow"] * 4
+
+
 @given(st.text(max_size=200))
 def test_spans_point_at_the_tokens(text: str) -> None:
     words, spans = tokenize(text)
@@ -35,7 +42,7 @@ def test_spans_point_at_the_tokens(text: str) -> None:
     lowered = lower_same_length(text)
     assert len(lowered) == len(text)
     for word, (start, end) in zip(words, spans, strict=True):
-        assert lowered[start:end] == word or word in PLACEHOLDERS
+        assert word in PLACEHOLDERS or word == STEMMER.stemWord(lowered[start:end])
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 

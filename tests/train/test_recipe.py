@@ -22,8 +22,9 @@ min_examples: 1
 split: {development_from: 2099-07-01, test_from: 2099-10-01, reserved: {CVE-2099-5000: 2099-06-01}}
 max_n: 2
 min_documents: 1
-regularization: 1.0
-tolerance: 0.02
+fits:
+  - {loss: softmax, share: 1, learning_rate: 300, batch_size: 128, epochs: 5}
+  - {loss: squared_hinge, share: 1, learning_rate: 10, batch_size: 32, epochs: 4}
 prune: 0
 target_precision: 0.8
 seed: 7
@@ -85,7 +86,7 @@ def test_every_fault_is_in_one_message(fault: Callable[[str], str]) -> None:
         .replace("licence", "licens")
         .replace("[cna]", "[cna, cisa]")
         .replace("prune: 0", "prune: 2")
-        .replace("regularization: 1.0", "regularization: .inf")
+        .replace("learning_rate: 300", "learning_rate: .inf")
         .replace("2099-10-01", "2099-06-31")
         .replace("CVE-2099-5000", "CVE-99-5")
     )
@@ -93,9 +94,9 @@ def test_every_fault_is_in_one_message(fault: Callable[[str], str]) -> None:
     assert "9 fault(s)" in lines[0]
     places = [line.split(":")[0].strip() for line in lines[1:10]]
     assert sorted(places) == [
+        "fits.0.learning_rate",
         "party_order.1",
         "prune",
-        "regularization",
         "sed",
         "seed",
         "sources.0.licence",

@@ -43,8 +43,9 @@ split:
     CVE-2099-6000: 2099-09-01
 max_n: 2
 min_documents: 2
-regularization: 1.0
-tolerance: 0.02
+fits:
+  - {loss: softmax, share: 1, learning_rate: 5, batch_size: 8, epochs: 20}
+  - {loss: squared_hinge, share: 1, learning_rate: 1, batch_size: 8, epochs: 20}
 prune: 0.02
 target_precision: 0.8
 seed: 7

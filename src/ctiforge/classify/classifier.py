@@ -71,7 +71,8 @@ class Classifier:
     Args:
         model: a bundled model's name or the path of a model folder.
         catalogue: the CWE catalogue that gives names and mapping usage; the one in force if None.
-        policy: ``mitre`` suggests only entries that MITRE allows; ``nvd`` ranks every weakness the model knows.
+        policy: ``mitre`` suggests only entries that MITRE allows; ``nvd`` ranks every weakness the model
+            knows, by the habits of NVD's analysts.
         top_k: suggestions an answer at most.
         threshold: abstain when the best suggestion's probability is below this; the model's own (chosen on the development
             split, see its manifest) if None. 0 never abstains for doubt.
@@ -143,8 +144,8 @@ class Classifier:
     def _classify_batch(self, advisories: list[Advisory]) -> list[Prediction]:
         texts = [advisory.description or advisory.title for advisory in advisories]
         features = self.model.features(texts)
-        scores = self.model.scores(features)
-        probabilities = self.model.probabilities(scores)
+        scores = self.model.scores(features, self.policy)
+        probabilities = self.model.probabilities(scores, self.policy)
         best = _top(scores, self._offered, self.top_k)
         discouraged = _top(scores, self._discouraged, self.top_k)
         return [

@@ -11,7 +11,8 @@ from ctiforge.core.weakness import MappingUsage
 __all__ = ["AbstainReason", "EvidenceSpan", "Policy", "Prediction", "Suggestion"]
 
 Policy = Literal["mitre", "nvd"]
-"""``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, as NVD's analysts label."""
+"""``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, ranked by the
+habits of NVD's analysts."""
 
 AbstainReason = Literal["no_description", "not_english", "low_information", "only_discouraged", "low_probability"]
 """Why no suggestion is offered; the texts for people are `ctiforge.classify.outputs.ABSTAIN_SENTENCES`."""

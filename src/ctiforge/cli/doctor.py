@@ -18,8 +18,8 @@ from ctiforge.sources.cwe import load_catalogue
 
 __all__ = ["doctor", "examine", "render_findings"]
 
-_CORE = ("numpy", "orjson", "rich", "typer", "zstandard")
-_TRAIN = ("cwe2", "pydantic", "PyYAML", "scikit-learn", "scipy")
+_CORE = ("numpy", "orjson", "PyStemmer", "rich", "typer", "zstandard")
+_TRAIN = ("cwe2", "pydantic", "PyYAML", "scipy")
 
 
 def examine() -> dict[str, Any]:

@@ -123,7 +123,9 @@ class LinearModel:
         self.name: str = manifest["name"]
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self._max_n: int = manifest["max_n"]
-        self._calibration = Calibration(**manifest["calibration"])
+        self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
+        shifts = manifest.get("shift", {})
+        self._shifts = {policy: np.array(shift, dtype=np.float32) for policy, shift in shifts.items()}
         self._index = {text: i for i, text in enumerate(vocabulary)}
         self._weights = weights
 
@@ -158,8 +160,12 @@ class LinearModel:
         bounds = np.searchsorted(text_of, np.arange(len(texts) + 1))
         return Features(bounds, ids, values, places[order[new]], known, token_spans)
 
-    def scores(self, features: Features) -> Floats:
-        """Return the decision scores of B texts and K labels: float32, shape (B, K)."""
+    def scores(self, features: Features, policy: str | None = None) -> Floats:
+        """Return the decision scores of B texts and K labels: float32, shape (B, K).
+
+        Args:
+            policy: adds the policy's shift, one number a label, if it has one: parties differ in the entries they like.
+        """
         weights = self._weights
         scores = np.empty((len(features.known), len(self.labels)), dtype=np.float32)
         for text in range(len(scores)):
@@ -167,6 +173,8 @@ class LinearModel:
             np.dot(features.values[own], weights.values[features.ids[own]].astype(np.float32), out=scores[text])
         scores *= weights.scale
         scores += weights.intercept
+        if policy in self._shifts:
+            scores += self._shifts[policy]
         return scores
 
     def contributions(self, features: Features, text: int, label: int) -> Floats:
@@ -177,9 +185,9 @@ class LinearModel:
         contributions: Floats = column * features.values[own] * weights.scale[label]
         return contributions
 
-    def probabilities(self, scores: Floats) -> Doubles:
-        """Return the calibrated probabilities of `scores` (shape (..., K)); see `Calibration`."""
-        return self._calibration.probabilities(scores)
+    def probabilities(self, scores: Floats, policy: str) -> Doubles:
+        """Return the probabilities of `scores` (shape (..., K)), calibrated for a policy; see `Calibration`."""
+        return self._calibrations[policy].probabilities(scores)
 
 
 def write_linear_model(

@@ -1,12 +1,16 @@
 """Text in, word n-gram features with their places out; the same code trains and serves.
 
-The features are word unigrams up to `max_n`-grams over lower-cased tokens. Web addresses, CVE identifiers and numbers become
-placeholder tokens, so that the model learns that a number is there and not which one.
+The features are unigrams up to `max_n`-grams over the stems of lower-cased words (Snowball's English stemmer: ``overflows`` and
+``overflowed`` are one feature). Web addresses, CVE identifiers and numbers become placeholder tokens, so that the model learns
+that a number is there and not which one.
 """
 
 from __future__ import annotations
 
 import re
+import threading
+
+import Stemmer
 
 __all__ = ["PLACEHOLDERS", "gram_place", "lower_same_length", "ngrams", "tokenize"]
 
@@ -14,6 +18,7 @@ PLACEHOLDERS = ("_url", "_cve", "_num")
 _TOKEN = re.compile(r"https?://\S+|cve-\d{4}-\d+|\d[\w.\-]*|\w+")
 _MAY_STAND_FOR_SOMETHING = frozenset("0123456789hc")
 _CVE = re.compile(r"cve-\d{4}-\d+")
+_of_thread = threading.local()
 
 
 def lower_same_length(text: str) -> str:
@@ -28,12 +33,22 @@ def tokenize(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     """Split `text` into feature tokens and their character ranges.
 
     Returns:
-        Two lists of equal length: tokens, and ``(start, end)`` offsets into `text`.
+        Two lists of equal length: stems or placeholders, and ``(start, end)`` offsets into `text`.
     """
     lowered = lower_same_length(text)
     spans = [match.span() for match in _TOKEN.finditer(lowered)]
     words = [lowered[start:end] for start, end in spans]
-    return [_placeholder(word) if word[0] in _MAY_STAND_FOR_SOMETHING else word for word in words], spans
+    words = [_placeholder(word) if word[0] in _MAY_STAND_FOR_SOMETHING else word for word in words]
+    return _stemmer().stemWords(words), spans
+
+
+def _stemmer() -> Stemmer.Stemmer:
+    # One a thread: a stemmer keeps state while it works.
+    try:
+        return _of_thread.stemmer
+    except AttributeError:
+        _of_thread.stemmer = Stemmer.Stemmer("english")
+        return _of_thread.stemmer
 
 
 def _placeholder(word: str) -> str:

@@ -1,7 +1,7 @@
 """Train the embedded classifier: one command, one recipe, one artefact folder that says how it was made.
 
-Linear support vector machines (squared hinge loss, one label against the rest; Fan et al. 2008, LIBLINEAR) over TF-IDF
-n-grams, stored in 8 bits; probabilities by temperature scaling on the development split (Guo et al. 2017).
+A linear model over TF-IDF n-grams, stored in 8 bits; probabilities calibrated on the development split (see
+`ctiforge.models.linear.Calibration`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
-from sklearn.svm import LinearSVC
+from scipy.sparse import csr_matrix, vstack
 
 from ctiforge import __version__
 from ctiforge.core.errors import InputError
@@ -25,7 +23,6 @@ from ctiforge.core.files import file_sha256
 from ctiforge.core.manifest import git_revision, package_versions
 from ctiforge.core.metrics import expected_calibration_error
 from ctiforge.models.linear import (
-    Calibration,
     Doubles,
     Floats,
     LinearModel,
@@ -36,16 +33,23 @@ from ctiforge.models.linear import (
 from ctiforge.models.text_features import ngrams, tokenize
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
 from ctiforge.sources.read import read_advisories
+from ctiforge.train.calibration import (
+    MIN_SHIFT_EXAMPLES,
+    UNCALIBRATED,
+    CalibratedSplit,
+    calibrate,
+    calibrate_with_shift,
+    fit_calibration,
+)
 from ctiforge.train.dates import ReservationCalendar
 from ctiforge.train.examples import Example, ExampleSet, collect_examples, load_holdout
-from ctiforge.train.recipe import ClassifierRecipe
+from ctiforge.train.fitting import LinearWeights, fit_linear
+from ctiforge.train.recipe import ClassifierRecipe, Window
 
 __all__ = ["DevelopmentScores", "SplitExamples", "TrainingReport", "build_examples", "run_train_classifier", "split_examples"]
 
 Report = Callable[[str], None]
 
-_UNCALIBRATED = Calibration(temperature=1.0, slope=1.0, intercept=0.0)
-_CALIBRATED_RANKS = 3
 _BATCH = 1000
 
 
@@ -79,11 +83,12 @@ class TrainingReport:
 
 @dataclass(frozen=True, slots=True)
 class SplitExamples:
-    """Examples by date: before, within and after the development window."""
+    """Examples by date: before, within and after the development split; and those of the recipe's windows, in its order."""
 
     train: list[Example]
     development: list[Example]
     later: list[Example]
+    windows: list[list[Example]]
 
 
 def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catalogue: CweCatalogue) -> ExampleSet:
@@ -105,8 +110,14 @@ def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catal
 
 def split_examples(examples: Sequence[Example], recipe: ClassifierRecipe) -> SplitExamples:
     """Cut the examples by date as the recipe says."""
-    split = SplitExamples([], [], [])
+    windows = recipe.split.windows
+    split = SplitExamples([], [], [], [[] for _ in windows])
     for example in examples:
+        within = [i for i, window in enumerate(windows) if _is_within(example, window)]
+        for i in within:
+            split.windows[i].append(example)
+        if within:
+            continue
         if example.day < recipe.split.development_from:
             split.train.append(example)
         elif example.day < recipe.split.test_from:
@@ -114,6 +125,10 @@ def split_examples(examples: Sequence[Example], recipe: ClassifierRecipe) -> Spl
         else:
             split.later.append(example)
     return split
+
+
+def _is_within(example: Example, window: Window) -> bool:
+    return window.party in example.by_party and window.since <= example.day < window.until
 
 
 def run_train_classifier(
@@ -138,9 +153,10 @@ def run_train_classifier(
     report("reading the feeds")
     collected = build_examples(recipe, data, catalogue)
     split = split_examples(collected.examples, recipe)
-    counts = Counter(example.labels[0] for example in split.train)
+    counts = Counter(target for example in split.train for target in example.targets)
     labels = sorted((label for label, n in counts.items() if n >= recipe.min_examples), key=lambda label: int(label[4:]))
-    train = [example for example in split.train if counts[example.labels[0]] >= recipe.min_examples]
+    place = {label: i for i, label in enumerate(labels)}
+    train = [example for example in split.train if any(target in place for target in example.targets)]
     if len(labels) < 2 or len(split.development) < 2:
         raise InputError(
             f"{len(labels)} labels to learn and {len(split.development)} examples to develop on: nothing to train",
@@ -155,35 +171,52 @@ def run_train_classifier(
             f"no n-gram occurs in {recipe.min_documents} of the {len(train):,} training texts: nothing to train",
             fix="lower min_documents in the recipe",
         )
-    report(f"{len(vocabulary):,} n-grams; fitting {len(labels)} support vector machines (this takes minutes)")
-    targets = np.array([labels.index(example.labels[0]) for example in train])
+    report(f"{len(vocabulary):,} n-grams")
     matrix, idf = _tfidf([example.text for example in train], vocabulary, recipe)
-    weights = _fit(matrix, targets, idf, recipe)
+    weights = _quantize(_fit(matrix, _targets(train, place), recipe, report), idf, recipe.prune)
+    first = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
+    habits = _calibrate_window(first, recipe.split.windows, split.windows)
+    windows = [
+        window.model_dump(mode="json") | _window_scores(first, examples, window, habits if window.party == "nvd" else None)
+        for window, examples in zip(recipe.split.windows, split.windows, strict=True)
+    ]
+    extra = [each for within in split.windows for each in within if any(target in place for target in each.targets)]
+    if extra:
+        report(f"fitting once more, with the {len(extra):,} examples of the windows")
+        more, _ = _tfidf([example.text for example in extra], vocabulary, recipe, idf)
+        everything = vstack([matrix, more], format="csr")
+        weights = _quantize(_fit(everything, _targets([*train, *extra], place), recipe, report), idf, recipe.prune)
     kept = np.flatnonzero(np.any(weights.values, axis=1))
     vocabulary = [vocabulary[i] for i in kept]
     weights = QuantizedWeights(weights.values[kept], weights.scale, weights.intercept, weights.idf[kept])
 
-    report("calibrating on the development split")
+    report("calibrating on the development splits")
     draft = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
-    scores = _scores(draft, split.development)
-    hits = _hits(labels, split.development)
-    calibration = _fit_calibration(scores, hits)
-    settings = _settings(recipe, labels, calibration)
-    probabilities = calibration.probabilities(scores)
-    development = _development_scores(probabilities, hits)
+    own = calibrate(_scores(draft, split.development), _hits(labels, [example.labels for example in split.development]))
+    nvd = habits or own
+    settings = _settings(recipe, labels) | {
+        "calibration": {"mitre": asdict(own.calibration), "nvd": asdict(nvd.calibration)},
+        "shift": {} if nvd.shift is None else {"nvd": nvd.shift},
+    }
+    development = _development_scores(own.probabilities, own.hits)
+    offered = np.array([catalogue.is_suggestable(label) for label in labels])
     manifest = settings | {
-        "threshold": _thresholds(probabilities, hits, labels, catalogue, recipe.target_precision),
+        "threshold": {
+            "mitre": _lowest_threshold(*_top1(np.where(offered, own.probabilities, 0), own.hits), recipe.target_precision),
+            "nvd": _lowest_threshold(*_top1(nvd.probabilities, nvd.hits), recipe.target_precision),
+        },
         "development": {
             "from": str(recipe.split.development_from),
             "until": str(recipe.split.test_from),
-            "policy": "nvd",
+            "policy": "every weakness, without the shift of policy nvd",
             "right": "the first suggestion is one of the entries that the preferred party assigned",
             "n": development.n,
             "top1": round(development.top1, 4),
             "top3": round(development.top3, 4),
             "expected_calibration_error_15_bins": round(development.calibration_error, 4),
-            "half_fitted_calibration_error": round(_half_fitted_error(scores, hits), 4),
+            "half_fitted_calibration_error": round(_half_fitted_error(own.scores, own.hits), 4),
         },
+        "windows": windows,
         "data": _provenance(recipe, Path(data)),
         "left_out": dict(sorted(collected.left_out.items())),
         "examples": {
@@ -191,6 +224,7 @@ def run_train_classifier(
             "train_rare_label": len(split.train) - len(train),
             "development": len(split.development),
             "later": len(split.later),
+            "windows": [len(examples) for examples in split.windows],
             "by_party": dict(sorted(Counter(example.party for example in train).items())),
             "by_label": {label: counts[label] for label in labels},
         },
@@ -200,7 +234,7 @@ def run_train_classifier(
         "licence": "Apache-2.0",
         "ctiforge": __version__,
         "git_revision": git_revision(),
-        "packages": package_versions(["numpy", "scipy", "scikit-learn"]),
+        "packages": package_versions(["numpy", "scipy"]),
     }
     digest = write_linear_model(out, manifest, vocabulary, weights)
     load_linear_model(out)
@@ -214,13 +248,13 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot write the model there ({error.strerror})", fix="name another --out") from None
 
 
-def _settings(recipe: ClassifierRecipe, labels: list[str], calibration: Calibration = _UNCALIBRATED) -> dict[str, Any]:
+def _settings(recipe: ClassifierRecipe, labels: list[str]) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "description": recipe.description,
         "labels": labels,
         "max_n": recipe.max_n,
-        "calibration": asdict(calibration),
+        "calibration": {},
     }
 
 
@@ -231,8 +265,10 @@ def _vocabulary(texts: Sequence[str], recipe: ClassifierRecipe) -> list[str]:
     return sorted(gram for gram, n in documents.items() if n >= recipe.min_documents)
 
 
-def _tfidf(texts: Sequence[str], vocabulary: list[str], recipe: ClassifierRecipe) -> tuple[csr_matrix, Floats]:
-    """Return the matrix (texts x n-grams, rows of length 1) and ln((1 + n) / (1 + df)) + 1 for each n-gram."""
+def _tfidf(
+    texts: Sequence[str], vocabulary: list[str], recipe: ClassifierRecipe, idf: Floats | None = None
+) -> tuple[csr_matrix, Floats]:
+    """Return the matrix (texts x n-grams, rows of length 1) and, unless given, ln((1 + n) / (1 + df)) + 1 of each n-gram."""
     blank = QuantizedWeights(
         np.zeros((len(vocabulary), 0), np.int8),
         np.zeros(0, np.float32),
@@ -243,8 +279,9 @@ def _tfidf(texts: Sequence[str], vocabulary: list[str], recipe: ClassifierRecipe
     batches = [counter.features(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
     ids = np.concatenate([batch.ids for batch in batches])
     lengths = np.concatenate([np.diff(batch.bounds) for batch in batches])
-    document_frequency = np.bincount(ids, minlength=len(vocabulary))
-    idf = (np.log((1 + len(texts)) / (1 + document_frequency)) + 1).astype(np.float32)
+    if idf is None:
+        document_frequency = np.bincount(ids, minlength=len(vocabulary))
+        idf = (np.log((1 + len(texts)) / (1 + document_frequency)) + 1).astype(np.float32)
     rows = np.repeat(np.arange(len(texts)), lengths)
     values = np.concatenate([batch.values for batch in batches]) * idf[ids]
     values /= np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))[rows].astype(np.float32)
@@ -252,17 +289,63 @@ def _tfidf(texts: Sequence[str], vocabulary: list[str], recipe: ClassifierRecipe
     return csr_matrix((values, ids, bounds), shape=(len(texts), len(vocabulary))), idf
 
 
-def _fit(matrix: csr_matrix, targets: npt.NDArray[np.int64], idf: Floats, recipe: ClassifierRecipe) -> QuantizedWeights:
-    machine = LinearSVC(C=recipe.regularization, tol=recipe.tolerance, random_state=recipe.seed)
-    machine.fit(matrix, targets)
-    coefficients, intercept = machine.coef_.T.astype(np.float32), machine.intercept_.astype(np.float32)
-    if coefficients.shape[1] == 1:  # two labels share one machine, the first on its negative side
-        coefficients, intercept = np.hstack([-coefficients, coefficients]), np.concatenate([-intercept, intercept])
+def _targets(examples: Sequence[Example], place: dict[str, int]) -> csr_matrix:
+    """Return the target shares (texts x labels): equal for each of a text's known targets, 1 in all."""
+    known = [[place[target] for target in example.targets if target in place] for example in examples]
+    shares = np.concatenate([np.full(len(each), 1 / len(each), dtype=np.float32) for each in known])
+    bounds = np.concatenate([[0], np.cumsum([len(each) for each in known])])
+    return csr_matrix((shares, np.concatenate(known), bounds), shape=(len(examples), len(place)))
+
+
+def _fit(matrix: csr_matrix, targets: csr_matrix, recipe: ClassifierRecipe, report: Report) -> LinearWeights:
+    """Return the sum of the recipe's linear models, each times its share: a sum of linear models is one."""
+    coefficients = np.zeros((matrix.shape[1], targets.shape[1]), dtype=np.float32)
+    intercept = np.zeros(targets.shape[1], dtype=np.float32)
+    for fit in recipe.fits:
+        settings = fit.model_dump(exclude={"share"})
+        one = fit_linear(matrix, targets, **settings, seed=recipe.seed, report=report)
+        coefficients += fit.share * one.coefficients
+        intercept += fit.share * one.intercept
+    return LinearWeights(coefficients, intercept)
+
+
+def _quantize(fitted: LinearWeights, idf: Floats, prune: float) -> QuantizedWeights:
+    coefficients = fitted.coefficients
     largest = np.abs(coefficients).max(axis=0)
-    coefficients[np.abs(coefficients) < recipe.prune * largest] = 0
+    coefficients[np.abs(coefficients) < prune * largest] = 0
     scale = np.maximum(largest, 1e-12) / 127
     values = np.rint(coefficients / scale).astype(np.int8)
-    return QuantizedWeights(values, scale.astype(np.float32), intercept, idf)
+    return QuantizedWeights(values, scale.astype(np.float32), fitted.intercept, idf)
+
+
+def _calibrate_window(
+    model: LinearModel, windows: Sequence[Window], examples: Sequence[Sequence[Example]]
+) -> CalibratedSplit | None:
+    """Return the calibration by NVD's habits, if the recipe has a window for NVD with enough examples."""
+    for window, within in zip(windows, examples, strict=True):
+        if window.party == "nvd" and len(within) >= MIN_SHIFT_EXAMPLES:
+            hits = _hits(list(model.labels), [example.by_party["nvd"] for example in within])
+            return calibrate_with_shift(_scores(model, within), hits)
+    return None
+
+
+def _window_scores(
+    model: LinearModel, examples: Sequence[Example], window: Window, calibrated: CalibratedSplit | None
+) -> dict[str, Any]:
+    """Return the scores of a window, as it is and with the shift fitted on other quarters of it."""
+    if not examples:
+        return {"n": 0}
+    hits = _hits(list(model.labels), [example.by_party[window.party] for example in examples])
+    plain = _development_scores(UNCALIBRATED.probabilities(_scores(model, examples)), hits)
+    found: dict[str, Any] = {"n": plain.n, "top1": round(plain.top1, 4), "top3": round(plain.top3, 4)}
+    if calibrated is not None and calibrated.shift is not None:
+        shifted = _development_scores(calibrated.probabilities, calibrated.hits)
+        found |= {
+            "shifted_top1": round(shifted.top1, 4),
+            "shifted_top3": round(shifted.top3, 4),
+            "shifted_calibration_error_15_bins": round(shifted.calibration_error, 4),
+        }
+    return found
 
 
 def _scores(model: LinearModel, examples: Sequence[Example]) -> Floats:
@@ -270,31 +353,13 @@ def _scores(model: LinearModel, examples: Sequence[Example]) -> Floats:
     return np.concatenate([model.scores(model.features(texts[i : i + _BATCH])) for i in range(0, len(texts), _BATCH)])
 
 
-def _hits(labels: list[str], examples: Sequence[Example]) -> npt.NDArray[np.bool_]:
-    """Return shape (n, K): whether each label is one that the party assigned."""
+def _hits(labels: list[str], assigned: Sequence[tuple[str, ...]]) -> npt.NDArray[np.bool_]:
+    """Return shape (n, K): whether each label is one of those assigned."""
     place = {label: i for i, label in enumerate(labels)}
-    hits = np.zeros((len(examples), len(labels)), dtype=bool)
-    for row, example in enumerate(examples):
-        hits[row, [place[label] for label in example.labels if label in place]] = True
+    hits = np.zeros((len(assigned), len(labels)), dtype=bool)
+    for row, right in enumerate(assigned):
+        hits[row, [place[label] for label in right if label in place]] = True
     return hits
-
-
-def _fit_calibration(scores: Floats, hits: npt.NDArray[np.bool_]) -> Calibration:
-    """Fit the calibration by log loss over the first three suggestions of every example."""
-    best = np.argsort(-scores, axis=1)[:, :_CALIBRATED_RANKS]
-    right = np.take_along_axis(hits, best, axis=1)
-
-    def calibration(parameters: Sequence[float]) -> Calibration:
-        log_temperature, slope, intercept = (float(each) for each in parameters)
-        return Calibration(round(float(np.exp(log_temperature)), 6), round(slope, 6), round(intercept, 6))
-
-    def loss(parameters: Sequence[float]) -> float:
-        probabilities = np.take_along_axis(calibration(parameters).probabilities(scores), best, axis=1)
-        likelihood = np.where(right, probabilities, 1 - probabilities)
-        return float(-np.log(np.maximum(likelihood, 1e-9)).mean())
-
-    found = minimize(loss, x0=[-1.0, 1.5, 5.0], method="Nelder-Mead", options={"maxiter": 200, "xatol": 1e-3, "fatol": 1e-6})
-    return calibration(found.x)
 
 
 def _top1(probabilities: Doubles, hits: npt.NDArray[np.bool_]) -> tuple[Doubles, npt.NDArray[np.bool_]]:
@@ -314,20 +379,10 @@ def _half_fitted_error(scores: Floats, hits: npt.NDArray[np.bool_]) -> float:
     """Return the calibration error when each half of the split is judged with the calibration of the other half."""
     errors = []
     for half in (0, 1):
-        calibration = _fit_calibration(scores[half::2], hits[half::2])
+        calibration = fit_calibration(scores[half::2], hits[half::2])
         probabilities = calibration.probabilities(scores[1 - half :: 2])
         errors.append(expected_calibration_error(*_top1(probabilities, hits[1 - half :: 2])))
     return float(np.mean(errors))
-
-
-def _thresholds(
-    probabilities: Doubles, hits: npt.NDArray[np.bool_], labels: list[str], catalogue: CweCatalogue, precision: float
-) -> dict[str, float]:
-    offered = np.array([catalogue.is_suggestable(label) for label in labels])
-    return {
-        "mitre": _lowest_threshold(*_top1(np.where(offered, probabilities, 0), hits), precision),
-        "nvd": _lowest_threshold(*_top1(probabilities, hits), precision),
-    }
 
 
 def _lowest_threshold(confidence: Doubles, right: npt.NDArray[np.bool_], precision: float) -> float:

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,16 @@ from ctiforge.core.ids import find_cve_ids, parse_cve_id
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.dates import ReservationCalendar
 
-__all__ = ["BenchmarkHoldout", "Example", "ExampleSet", "collect_examples", "load_holdout", "normalize_text", "order_labels"]
+__all__ = [
+    "BenchmarkHoldout",
+    "Example",
+    "ExampleSet",
+    "collect_examples",
+    "load_holdout",
+    "normalize_text",
+    "order_labels",
+    "telling_labels",
+]
 
 _NOT_WORD = re.compile(r"\W+")
 _MIN_CHARACTERS = 20
@@ -47,8 +56,10 @@ class Example:
     """One CVE with the labels of the most trusted party that gave any.
 
     Attributes:
-        labels: CWE IDs, the most telling first (see `order_labels`); the first is the training target.
+        labels: CWE IDs of that party, the most telling first (see `order_labels`); any of them is a right answer.
         day: publication date, or the estimated reservation date where the feed has none (`dated` is then False).
+        targets: what to learn: the telling labels of all parties (see `telling_labels`).
+        by_party: the labels of each party.
     """
 
     cve_id: str
@@ -57,6 +68,8 @@ class Example:
     party: Party
     day: date
     dated: bool
+    targets: tuple[str, ...] = ()
+    by_party: Mapping[Party, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -72,6 +85,7 @@ class _Cve:
     text: str = ""
     published: date | None = None
     labels: dict[Party, tuple[str, ...]] = field(default_factory=dict)
+    targets: list[str] = field(default_factory=list)
 
 
 def load_holdout(files: Iterable[tuple[Path, str | None]]) -> BenchmarkHoldout:
@@ -135,6 +149,7 @@ def _merge(cve: _Cve, record: Advisory, catalogue: CweCatalogue, parties: Sequen
         labels = _usable_labels(record, party, catalogue)
         if labels:
             cve.labels[party] = labels
+            cve.targets += telling_labels(labels, catalogue)
 
 
 def _day(timestamp: str) -> date | None:
@@ -167,6 +182,13 @@ def order_labels(cwe_ids: Iterable[str], catalogue: CweCatalogue) -> tuple[str, 
     return tuple(sorted(labels, key=lambda label: (label in above, not catalogue.is_suggestable(label))))
 
 
+def telling_labels(cwe_ids: Sequence[str], catalogue: CweCatalogue) -> tuple[str, ...]:
+    """Return the entries worth learning: without ancestors of others, and without Discouraged ones beside better ones."""
+    above = {ancestor for label in cwe_ids for ancestor in catalogue.ancestors(label)}
+    lowest = [label for label in cwe_ids if label not in above]
+    return tuple([label for label in lowest if catalogue.is_suggestable(label)] or lowest)
+
+
 def _examples(
     cves: dict[str, _Cve],
     parties: Sequence[Party],
@@ -185,4 +207,5 @@ def _examples(
             left_out["no_usable_label"] += 1
         else:
             day = cve.published or calendar.estimate(cve_id)
-            yield Example(cve_id, cve.text, cve.labels[party], party, day, cve.published is not None)
+            targets = tuple(dict.fromkeys(cve.targets))
+            yield Example(cve_id, cve.text, cve.labels[party], party, day, cve.published is not None, targets, cve.labels)

@@ -14,8 +14,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ctiforge.core.advisory import Party
 from ctiforge.core.errors import RecipeError, did_you_mean
 from ctiforge.core.ids import parse_cve_id
+from ctiforge.train.fitting import Loss
 
-__all__ = ["ClassifierRecipe", "Exclusion", "Source", "Split", "bundled_recipe_path", "bundled_recipes", "load_recipe"]
+__all__ = [
+    "ClassifierRecipe",
+    "Exclusion",
+    "Fit",
+    "Source",
+    "Split",
+    "Window",
+    "bundled_recipe_path",
+    "bundled_recipes",
+    "load_recipe",
+]
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -48,6 +59,26 @@ class Exclusion(_Strict):
     """Column that holds the CVE description; None where the file has none."""
 
 
+class Window(_Strict):
+    """A second development split: CVEs published from `since` to before `until` that `party` labelled, by its labels."""
+
+    party: Party
+    since: date
+    until: date
+
+
+class Fit(_Strict):
+    """One linear model, fitted by stochastic gradient descent, and its share in the sum."""
+
+    loss: Loss
+    share: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    """At the beginning; it falls linearly to zero."""
+    batch_size: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1)]
+    """How often each text is seen; more fits closer."""
+
+
 class Split(_Strict):
     """Cuts by date. Records before `development_from` train; from there to `test_from` they develop; later ones test."""
 
@@ -55,6 +86,9 @@ class Split(_Strict):
     test_from: date
     reserved: dict[Annotated[str, AfterValidator(_check_cve_id)], date] = Field(default_factory=dict)
     """Known reservation dates of CVE IDs, to date records that carry no date (see `ctiforge.train.dates`)."""
+    windows: list[Window] = Field(default_factory=list)
+    """Kept out of a first fit, to see how the model follows one party's habits, and to fit policy nvd's shift. The model that
+    is written is fitted once more with them."""
 
     @field_validator("test_from")
     @classmethod
@@ -73,16 +107,15 @@ class ClassifierRecipe(_Strict):
     sources: Annotated[list[Source], Field(min_length=1)]
     exclude: list[Exclusion]
     party_order: Annotated[list[Party], Field(min_length=1)]
-    """Whose label to take when several parties assigned one."""
+    """Whose labels count as right when several parties assigned some. All of these parties' labels are learnt."""
     min_examples: Annotated[int, Field(ge=1)]
     """Labels with fewer training examples are left out."""
     split: Split
     max_n: Annotated[int, Field(ge=1, le=4)]
     min_documents: Annotated[int, Field(ge=1)]
     """An n-gram must occur in this many training texts."""
-    regularization: Annotated[float, Field(gt=0)]
-    """C of the linear support vector machine: larger fits closer."""
-    tolerance: Annotated[float, Field(gt=0)]
+    fits: Annotated[list[Fit], Field(min_length=1)]
+    """Linear models that are added up into one."""
     prune: Annotated[float, Field(ge=0, lt=1)]
     """Weights below this share of their label's largest are set to zero."""
     target_precision: Annotated[float, Field(gt=0, lt=1)]
@@ -90,7 +123,13 @@ class ClassifierRecipe(_Strict):
     seed: int
 
 
-_PARTS: dict[int | str, type[BaseModel]] = {"sources": Source, "exclude": Exclusion, "split": Split}
+_PARTS: dict[int | str, type[BaseModel]] = {
+    "sources": Source,
+    "exclude": Exclusion,
+    "split": Split,
+    "fits": Fit,
+    "windows": Window,
+}
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,0 +1,111 @@
+"""Probabilities from scores, and the shift that follows one party's habits, both fitted on CVEs kept out of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize, minimize_scalar
+
+from ctiforge.models.linear import Calibration, Doubles, Floats
+
+__all__ = [
+    "MIN_SHIFT_EXAMPLES",
+    "UNCALIBRATED",
+    "CalibratedSplit",
+    "calibrate",
+    "calibrate_with_shift",
+    "fit_calibration",
+    "fit_shift",
+]
+
+Hits = npt.NDArray[np.bool_]
+"""Shape (n, K): whether each label is one that the party assigned."""
+
+UNCALIBRATED = Calibration(temperature=1.0, slope=1.0, intercept=0.0)
+MIN_SHIFT_EXAMPLES = 500
+_CALIBRATED_RANKS = 3
+_FOLDS = 4
+_SHIFT_PENALTY = 1e-4
+_SHARPEN = 0.65
+"""A temperature below the one that fits best cross-validated better for the shift (docs/lab-log.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedSplit:
+    """A development split with its calibration.
+
+    Attributes:
+        scores, hits, probabilities: shape (n, K). With a shift, `scores` and `probabilities` are cross-fitted: those of each
+            quarter of the split come from a shift that was fitted on the other three.
+        shift: K numbers to add to the scores, fitted on all of the split; None without one.
+    """
+
+    scores: Floats
+    hits: Hits
+    probabilities: Doubles
+    calibration: Calibration
+    shift: list[float] | None = None
+
+
+def calibrate(scores: Floats, hits: Hits) -> CalibratedSplit:
+    """Fit the calibration of a split."""
+    calibration = fit_calibration(scores, hits)
+    return CalibratedSplit(scores, hits, calibration.probabilities(scores), calibration)
+
+
+def calibrate_with_shift(scores: Floats, hits: Hits) -> CalibratedSplit:
+    """Fit a shift of the scores and then the calibration of the shifted ones, the latter on cross-fitted scores."""
+    fold = np.random.default_rng(0).permutation(len(scores)) % _FOLDS
+    shifted = scores.copy()
+    for each in range(_FOLDS):
+        shifted[fold == each] += fit_shift(scores[fold != each], hits[fold != each])
+    calibrated = calibrate(shifted, hits)
+    shift = [round(float(value), 4) for value in fit_shift(scores, hits)]
+    return CalibratedSplit(shifted, hits, calibrated.probabilities, calibrated.calibration, shift)
+
+
+def fit_shift(scores: Floats, hits: Hits) -> Floats:
+    """Return one number a label that moves the scores to the habits of whoever assigned the labels of this split.
+
+    The temperature comes first, then the shift by penalised cross-entropy: bias-corrected
+    temperature scaling (Alexandari, Kundaje and Shrikumar 2020, arXiv 1901.06852, section 3).
+    """
+    known = hits.any(axis=1)
+    given = scores[known].astype(np.float64)
+    wanted = hits[known] / hits[known].sum(axis=1, keepdims=True)
+
+    def loss(bias: Doubles, temperature: float) -> tuple[float, Doubles]:
+        scaled = given / temperature + bias
+        scaled -= scaled.max(axis=1, keepdims=True)
+        shares = np.exp(scaled)
+        total = shares.sum(axis=1, keepdims=True)
+        value = -(wanted * (scaled - np.log(total))).sum() / len(given) + _SHIFT_PENALTY * (bias @ bias)
+        return float(value), (shares / total - wanted).sum(axis=0) / len(given) + 2 * _SHIFT_PENALTY * bias
+
+    none = np.zeros(scores.shape[1])
+    best = minimize_scalar(lambda log_temperature: loss(none, np.exp(log_temperature))[0], bounds=(-4, 4), method="bounded")
+    temperature = _SHARPEN * float(np.exp(best.x))
+    found = minimize(loss, none, args=(temperature,), jac=True, method="L-BFGS-B", options={"maxiter": 100})
+    shift: Floats = (found.x * temperature).astype(np.float32)
+    return shift
+
+
+def fit_calibration(scores: Floats, hits: Hits) -> Calibration:
+    """Fit the calibration by log loss over the first three suggestions of every example."""
+    best = np.argsort(-scores, axis=1)[:, :_CALIBRATED_RANKS]
+    right = np.take_along_axis(hits, best, axis=1)
+
+    def calibration(parameters: Sequence[float]) -> Calibration:
+        log_temperature, slope, intercept = (float(each) for each in parameters)
+        return Calibration(round(float(np.exp(log_temperature)), 6), round(slope, 6), round(intercept, 6))
+
+    def loss(parameters: Sequence[float]) -> float:
+        probabilities = np.take_along_axis(calibration(parameters).probabilities(scores), best, axis=1)
+        likelihood = np.where(right, probabilities, 1 - probabilities)
+        return float(-np.log(np.maximum(likelihood, 1e-9)).mean())
+
+    found = minimize(loss, x0=[-1.0, 1.5, 5.0], method="Nelder-Mead", options={"maxiter": 200, "xatol": 1e-3, "fatol": 1e-6})
+    return calibration(found.x)
