@@ -1,0 +1,41 @@
+"""Documents that are made from something else must not drift from it."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from ctiforge.classify.classifier import bundled_model_path
+from ctiforge.models.linear import load_linear_model
+
+needs_model = pytest.mark.skipif(
+    not (bundled_model_path("fast") / "manifest.json").exists(), reason="the bundled model is not in this checkout"
+)
+
+
+def test_the_command_reference_is_the_commands_own_help(repository: Path) -> None:
+    made = runpy.run_path(str(repository / "docs" / "render_cli.py"))["render_cli"]()
+    assert (repository / "docs" / "cli.md").read_text("utf-8") == made, "run: .venv/bin/python docs/render_cli.py"
+
+
+@needs_model
+def test_readme_shows_the_result_file_and_the_model_that_ships(repository: Path) -> None:
+    script = runpy.run_path(str(repository / "benchmarks" / "render_readme.py"))
+    results = json.loads((repository / "benchmarks" / "results" / "classifier.json").read_text("utf-8"))
+    readme = (repository / "README.md").read_text("utf-8")
+    assert readme == script["rendered_readme"](readme, results), "run: .venv/bin/python benchmarks/render_readme.py"
+    shipped = load_linear_model(bundled_model_path("fast")).digest
+    assert results["cti_rcm"]["model_digest"] == results["dated"]["model_digest"] == shipped
+
+
+def test_links_between_documents_lead_somewhere(repository: Path) -> None:
+    broken = []
+    for document in [*repository.glob("*.md"), *(repository / "docs").rglob("*.md"), *(repository / "examples").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text("utf-8")):
+            if "://" not in target and not target.startswith("mailto:") and not (document.parent / target).exists():
+                broken.append(f"{document.relative_to(repository)}: {target}")
+    assert not broken
