@@ -1,0 +1,1 @@
+"""The tasks, one short module each, and the registry that finds them by name."""
