@@ -255,3 +255,58 @@ def test_an_out_that_cannot_be_a_folder_is_refused_before_fitting(
         run_train_classifier(corpus.recipe, corpus.folder, tmp_path / "out", catalogue=catalogue)
     assert "--out" in str(caught.value.fix)
     assert (tmp_path / "out").read_text("utf-8") == "a file"
+
+
+@pytest.fixture(scope="module")
+def windowed(corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory) -> LinearModel:
+    """A model that also learnt from 120 texts that NVD labelled: path traversal as another entry, the rest at random."""
+    rng = np.random.default_rng(5)
+    folder = tmp_path_factory.mktemp("windowed")
+    (folder / "benchmark.tsv").write_text((corpus.folder / "benchmark.tsv").read_text("utf-8"), encoding="utf-8")
+    (folder / "feeds").symlink_to(corpus.folder / "feeds")
+    pairs, records = [], []
+    for i in range(120):
+        text = (
+            f"Path traversal in Gizmolet {i} reads any file."
+            if i % 2
+            else f"The part zq{i} of Gizmolet is at fault, unit zw{i}."
+        )
+        label = "CWE-36" if i % 2 else f"CWE-{rng.choice([79, 89])}"
+        records.append(corpus.module["record"](f"CVE-2099-{40_000 + i}", text, date(2099, 5, 1), None))
+        pairs.append({"prompt": f"Map this. Text: {text}", "response": f"It is {label}"})
+    _write_json_lines(folder / "unlabelled.jsonl", records)
+    _write_json_lines(folder / "pairs.jsonl", pairs)
+    settings = orjson.loads(corpus.recipe.model_dump_json())
+    settings["sources"].append({"path": "unlabelled.jsonl", "licence": "CC0-1.0"})
+    settings["instructions"] = [{"path": "pairs.jsonl", "licence": "CC0-1.0", "party": "nvd", "text_after": "Text:"}]
+    settings |= {"party_order": ["cna", "adp", "nvd"], "min_documents": 1}
+    settings["split"]["windows"] = [{"party": "nvd", "since": "2099-04-01", "until": "2099-06-01"}]
+    recipe = type(corpus.recipe).model_validate(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "MIN_SHIFT_EXAMPLES", 50)
+        report = run_train_classifier(recipe, folder, folder / "out", catalogue=catalogue)
+    return load_linear_model(report.folder)
+
+
+def _write_json_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    path.write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in records))
+
+
+def test_policy_nvd_follows_the_labels_of_its_window(windowed: LinearModel) -> None:
+    assert "CWE-36" in windowed.labels
+    assert windowed.manifest["examples"]["windows"] == [120]
+    scores = windowed.scores(windowed.features(["Path traversal in Gizmolet 999 reads any file."]), "nvd")
+    assert windowed.labels[int(scores.argmax())] == "CWE-36"
+    assert set(windowed.manifest["shift"]) == {"nvd"}
+
+
+def test_a_window_is_scored_by_models_that_have_not_seen_the_example(windowed: LinearModel) -> None:
+    (window,) = windowed.manifest["windows"]
+    # Half of the texts can be foreseen, half only be remembered: with words of their own and labels by chance.
+    assert window["n"] == 120
+    assert 0.5 <= window["top1"] < 0.9
+    assert window["shifted_top1"] < 0.9
+    remembered = windowed.scores(
+        windowed.features([f"The part zq{i} of Gizmolet is at fault, unit zw{i}." for i in range(0, 120, 2)])
+    )
+    assert len({windowed.labels[i] for i in remembered.argmax(axis=1)}) > 1

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ctiforge.core.advisory import Advisory, AssignedWeakness, Party, Reject, RejectReason, SourceRef
 from ctiforge.core.errors import InputError
+from ctiforge.core.near_duplicates import JaccardIndex
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue, shipped_table
 from ctiforge.train.dates import ReservationCalendar
 from ctiforge.train.examples import (
@@ -20,6 +21,7 @@ from ctiforge.train.examples import (
     normalize_text,
     order_labels,
 )
+from ctiforge.train.labelled_texts import LabelledText
 
 TEXT = "The import page of Frobnicator writes a request parameter into its answer."
 SOURCE = SourceRef("feed.jsonl")
@@ -250,3 +252,59 @@ class TestCollect:
         assert len(collected.examples) + by_cve == len(cves)
         assert len({example.cve_id for example in collected.examples}) == len(collected.examples)
         assert {example.cve_id for example in collected.examples} <= cves - {"CVE-2099-0003"}
+
+
+def collect_texts(*texts: LabelledText | Reject, holdout: BenchmarkHoldout = NOTHING) -> ExampleSet:
+    record = advisory(weaknesses=assigned("cna", "CWE-20"))
+    return collect_examples(
+        [record],
+        load_catalogue(shipped_table()),
+        ("cna", "nvd"),
+        ReservationCalendar({}),
+        holdout,
+        [("nvd", text) for text in texts],
+        undated_before=date(2099, 7, 1),
+    )
+
+
+def test_a_labelled_text_adds_to_the_cve_that_has_it() -> None:
+    (example,) = collect_texts(LabelledText(TEXT.upper().replace(" ", "  "), "CWE-79"), LabelledText(TEXT, "CWE-80")).examples
+    assert example.cve_id == "CVE-2099-10001"
+    assert example.labels == ("CWE-20",)
+    assert example.by_party == {"cna": ("CWE-20",), "nvd": ("CWE-80", "CWE-79")}  # the ancestor behind
+    assert set(example.targets) == {"CWE-20", "CWE-80"}
+    assert example.day == date(2099, 3, 4)
+
+
+def test_a_labelled_text_that_no_cve_has_is_an_example_without_a_date() -> None:
+    found = collect_texts(LabelledText("Another page of Widgetron writes a parameter out.", "CWE-79"))
+    _, example = found.examples
+    assert (example.cve_id, example.day, example.dated, example.party) == ("", date.min, False, "nvd")
+
+
+def test_an_undated_text_that_names_a_later_year_is_left_out() -> None:
+    found = collect_texts(LabelledText("Widgetron before build 2099 writes a parameter out.", "CWE-79"))
+    assert len(found.examples) == 1
+    assert found.left_out == {"undated_text_names_later_year": 1}
+
+
+def test_benchmark_texts_are_left_out_of_labelled_texts_too() -> None:
+    other = "Another page of Widgetron writes a request parameter into its answer."
+    exact = BenchmarkHoldout(frozenset(), frozenset({normalize_text(other)}))
+    assert collect_texts(LabelledText(other, "CWE-79"), holdout=exact).left_out == {"benchmark_exact_text": 1}
+    near = BenchmarkHoldout(frozenset(), frozenset(), JaccardIndex([normalize_text(other)], 0.8))
+    assert collect_texts(LabelledText(other + " Really.", "CWE-79"), holdout=near).left_out == {"benchmark_near_duplicate": 1}
+
+
+def test_a_rejected_labelled_text_is_counted() -> None:
+    found = collect_texts(Reject(SOURCE, "missing_field", "no description in 'prompt'"))
+    assert found.left_out == {"record_missing_field": 1}
+
+
+def test_the_holdout_finds_near_duplicates_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "bench.tsv"
+    path.write_text(f"URL\tDescription\nhttps://vulns.example/1\t{TEXT}\n", encoding="utf-8")
+    altered = TEXT.replace("Frobnicator", "Widgetron")
+    assert load_holdout([(path, "Description")]).reason("CVE-2099-1", altered) is None
+    assert load_holdout([(path, "Description")], 0.8).reason("CVE-2099-1", altered) == "near_duplicate"
+    assert load_holdout([(path, "Description")], 0.8).reason("CVE-2099-1", TEXT) == "exact_text"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cwe_number", "find_cve_id", "find_cve_ids", "parse_cve_id", "parse_cwe_id"]
+__all__ = ["cwe_number", "find_cve_id", "find_cve_ids", "find_cwe_ids", "parse_cve_id", "parse_cwe_id"]
 
 # Hyphens that survive copy and paste: hyphen, non-breaking hyphen, figure dash, en and em dash, minus, small and full-width.
 _DASH = "\\-\u2010\u2011\u2012\u2013\u2014\u2212\ufe63\uff0d"
@@ -44,6 +44,11 @@ def parse_cwe_id(value: str | int) -> str | None:
         return f"CWE-{value}" if value > 0 else None
     match = _CWE.search(value) or _BARE_NUMBER.fullmatch(value)
     return f"CWE-{int(match[1])}" if match and int(match[1]) else None
+
+
+def find_cwe_ids(text: str) -> list[str]:
+    """Return every CWE identifier in `text`, in order and with repeats, each spelled ``CWE-79``; ``CWE-0`` is none."""
+    return [f"CWE-{int(number)}" for number in _CWE.findall(text) if int(number)]
 
 
 def cwe_number(cwe_id: str) -> int:

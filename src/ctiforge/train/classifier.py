@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix, vstack
 
 from ctiforge import __version__
+from ctiforge.core.advisory import Party, Reject
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256
 from ctiforge.core.manifest import git_revision, package_versions
@@ -44,6 +45,7 @@ from ctiforge.train.calibration import (
 from ctiforge.train.dates import ReservationCalendar
 from ctiforge.train.examples import Example, ExampleSet, collect_examples, load_holdout
 from ctiforge.train.fitting import LinearWeights, fit_linear
+from ctiforge.train.labelled_texts import LabelledText, read_labelled_texts
 from ctiforge.train.recipe import ClassifierRecipe, Window
 
 __all__ = ["DevelopmentScores", "SplitExamples", "TrainingReport", "build_examples", "run_train_classifier", "split_examples"]
@@ -99,13 +101,26 @@ def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catal
     """
     folder = Path(data)
     feeds = [str(folder / source.path) for source in recipe.sources]
-    for feed in feeds:
+    for feed in [*feeds, *(str(folder / source.path) for source in recipe.instructions)]:
         if not Path(feed).is_file():
             raise InputError(f"{feed}: no such file, but the recipe names it", fix="--data DIR is the folder that holds it")
-    holdout = load_holdout((folder / exclusion.path, exclusion.text_column) for exclusion in recipe.exclude)
-    calendar = ReservationCalendar(recipe.split.reserved)
-    records = read_advisories(feeds, duplicates="keep")
-    return collect_examples(records, catalogue, recipe.party_order, calendar, holdout)
+    excluded = ((folder / exclusion.path, exclusion.text_column) for exclusion in recipe.exclude)
+    return collect_examples(
+        read_advisories(feeds, duplicates="keep"),
+        catalogue,
+        recipe.party_order,
+        ReservationCalendar(recipe.split.reserved),
+        load_holdout(excluded, recipe.near_duplicate),
+        _labelled_texts(recipe, folder),
+        undated_before=recipe.split.development_from,
+    )
+
+
+def _labelled_texts(recipe: ClassifierRecipe, folder: Path) -> Iterator[tuple[Party, LabelledText | Reject]]:
+    for source in recipe.instructions:
+        settings = source.model_dump(include={"prompt_field", "answer_field", "text_after"})
+        for labelled in read_labelled_texts(folder / source.path, **settings):
+            yield source.party, labelled
 
 
 def split_examples(examples: Sequence[Example], recipe: ClassifierRecipe) -> SplitExamples:
@@ -153,7 +168,8 @@ def run_train_classifier(
     report("reading the feeds")
     collected = build_examples(recipe, data, catalogue)
     split = split_examples(collected.examples, recipe)
-    counts = Counter(target for example in split.train for target in example.targets)
+    pool = [example for within in split.windows for example in within]
+    counts = Counter(target for example in [*split.train, *pool] for target in example.targets)
     labels = sorted((label for label, n in counts.items() if n >= recipe.min_examples), key=lambda label: int(label[4:]))
     place = {label: i for i, label in enumerate(labels)}
     train = [example for example in split.train if any(target in place for target in example.targets)]
@@ -165,27 +181,20 @@ def run_train_classifier(
     report(f"{len(train):,} examples, {len(labels)} labels; development {len(split.development):,}")
 
     _make_folder(Path(out))  # before the minutes of fitting, not after
-    vocabulary = _vocabulary([example.text for example in train], recipe)
+    extra = [example for example in pool if any(target in place for target in example.targets)]
+    vocabulary = _vocabulary([example.text for example in [*train, *extra]], recipe)
     if not vocabulary:
         raise InputError(
-            f"no n-gram occurs in {recipe.min_documents} of the {len(train):,} training texts: nothing to train",
+            f"no n-gram occurs in {recipe.min_documents} of the {len(train) + len(extra):,} training texts: nothing to train",
             fix="lower min_documents in the recipe",
         )
     report(f"{len(vocabulary):,} n-grams")
     matrix, idf = _tfidf([example.text for example in train], vocabulary, recipe)
-    weights = _quantize(_fit(matrix, _targets(train, place), recipe, report), idf, recipe.prune)
-    first = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
-    habits = _calibrate_window(first, recipe.split.windows, split.windows)
-    windows = [
-        window.model_dump(mode="json") | _window_scores(first, examples, window, habits if window.party == "nvd" else None)
-        for window, examples in zip(recipe.split.windows, split.windows, strict=True)
-    ]
-    extra = [each for within in split.windows for each in within if any(target in place for target in each.targets)]
+    windows = _cross_fit_windows(split.windows, train, matrix, idf, vocabulary, labels, recipe, report)
     if extra:
-        report(f"fitting once more, with the {len(extra):,} examples of the windows")
-        more, _ = _tfidf([example.text for example in extra], vocabulary, recipe, idf)
-        everything = vstack([matrix, more], format="csr")
-        weights = _quantize(_fit(everything, _targets([*train, *extra], place), recipe, report), idf, recipe.prune)
+        report(f"fitting with the {len(extra):,} examples of the windows")
+        matrix = vstack([matrix, _tfidf([example.text for example in extra], vocabulary, recipe, idf)[0]], format="csr")
+    weights = _quantize(_fit(matrix, _targets([*train, *extra], place), recipe, report), idf, recipe.prune)
     kept = np.flatnonzero(np.any(weights.values, axis=1))
     vocabulary = [vocabulary[i] for i in kept]
     weights = QuantizedWeights(weights.values[kept], weights.scale, weights.intercept, weights.idf[kept])
@@ -193,7 +202,7 @@ def run_train_classifier(
     report("calibrating on the development splits")
     draft = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
     own = calibrate(_scores(draft, split.development), _hits(labels, [example.labels for example in split.development]))
-    nvd = habits or own
+    nvd = _nvd_habits(windows) or own
     settings = _settings(recipe, labels) | {
         "calibration": {"mitre": asdict(own.calibration), "nvd": asdict(nvd.calibration)},
         "shift": {} if nvd.shift is None else {"nvd": nvd.shift},
@@ -216,7 +225,7 @@ def run_train_classifier(
             "expected_calibration_error_15_bins": round(development.calibration_error, 4),
             "half_fitted_calibration_error": round(_half_fitted_error(own.scores, own.hits), 4),
         },
-        "windows": windows,
+        "windows": [_window_scores(window) for window in windows],
         "data": _provenance(recipe, Path(data)),
         "left_out": dict(sorted(collected.left_out.items())),
         "examples": {
@@ -318,27 +327,65 @@ def _quantize(fitted: LinearWeights, idf: Floats, prune: float) -> QuantizedWeig
     return QuantizedWeights(values, scale.astype(np.float32), fitted.intercept, idf)
 
 
-def _calibrate_window(
-    model: LinearModel, windows: Sequence[Window], examples: Sequence[Sequence[Example]]
-) -> CalibratedSplit | None:
-    """Return the calibration by NVD's habits, if the recipe has a window for NVD with enough examples."""
-    for window, within in zip(windows, examples, strict=True):
-        if window.party == "nvd" and len(within) >= MIN_SHIFT_EXAMPLES:
-            hits = _hits(list(model.labels), [example.by_party["nvd"] for example in within])
-            return calibrate_with_shift(_scores(model, within), hits)
-    return None
+@dataclass(frozen=True, slots=True)
+class _WindowResult:
+    """Scores of a window's n examples by models fitted without them, shape (n, K), and which of the K labels are right."""
+
+    window: Window
+    scores: Floats
+    hits: npt.NDArray[np.bool_]
 
 
-def _window_scores(
-    model: LinearModel, examples: Sequence[Example], window: Window, calibrated: CalibratedSplit | None
-) -> dict[str, Any]:
-    """Return the scores of a window, as it is and with the shift fitted on other quarters of it."""
-    if not examples:
-        return {"n": 0}
-    hits = _hits(list(model.labels), [example.by_party[window.party] for example in examples])
-    plain = _development_scores(UNCALIBRATED.probabilities(_scores(model, examples)), hits)
-    found: dict[str, Any] = {"n": plain.n, "top1": round(plain.top1, 4), "top3": round(plain.top3, 4)}
-    if calibrated is not None and calibrated.shift is not None:
+def _cross_fit_windows(
+    windows: Sequence[Sequence[Example]],
+    train: Sequence[Example],
+    matrix: csr_matrix,
+    idf: Floats,
+    vocabulary: list[str],
+    labels: list[str],
+    recipe: ClassifierRecipe,
+    report: Report,
+) -> list[_WindowResult]:
+    """Score every example of the windows by a model fitted to the training examples and to the other folds of the windows."""
+    place = {label: i for i, label in enumerate(labels)}
+    pool = [example for within in windows for example in within]
+    scores = np.zeros((len(pool), len(labels)), dtype=np.float32)
+    if pool:
+        folds = recipe.split.folds
+        texts, _ = _tfidf([example.text for example in pool], vocabulary, recipe, idf)
+        learnable = np.array([any(target in place for target in example.targets) for example in pool])
+        fold = np.random.default_rng(recipe.seed).permutation(len(pool)) % folds
+        for each in range(folds):
+            report(f"fitting without part {each + 1} of {folds} of the windows")
+            others = np.flatnonzero((fold != each) & learnable)
+            targets = _targets([*train, *(pool[i] for i in others)], place)
+            fitted = _fit(vstack([matrix, texts[others]], format="csr"), targets, recipe, report)
+            within = np.flatnonzero(fold == each)
+            scores[within] = texts[within] @ fitted.coefficients + fitted.intercept
+    bounds = np.cumsum([0, *(len(within) for within in windows)])
+    return [
+        _WindowResult(window, scores[start:end], _hits(labels, [example.by_party[window.party] for example in within]))
+        for window, within, start, end in zip(recipe.split.windows, windows, bounds[:-1], bounds[1:], strict=True)
+    ]
+
+
+def _nvd_habits(windows: Sequence[_WindowResult]) -> CalibratedSplit | None:
+    """Return the calibration by NVD's habits, if the recipe has windows for it with enough examples."""
+    chosen = [result for result in windows if result.window.party == "nvd" and result.window.fit_shift]
+    if sum(len(result.scores) for result in chosen) < MIN_SHIFT_EXAMPLES:
+        return None
+    return calibrate_with_shift(np.concatenate([r.scores for r in chosen]), np.concatenate([r.hits for r in chosen]))
+
+
+def _window_scores(result: _WindowResult) -> dict[str, Any]:
+    """Return the settings and scores of a window, as it is and with a shift fitted on other parts of the same window."""
+    found = result.window.model_dump(mode="json") | {"n": len(result.scores)}
+    if not len(result.scores):
+        return found
+    plain = _development_scores(UNCALIBRATED.probabilities(result.scores), result.hits)
+    found |= {"top1": round(plain.top1, 4), "top3": round(plain.top3, 4)}
+    if len(result.scores) >= MIN_SHIFT_EXAMPLES:
+        calibrated = calibrate_with_shift(result.scores, result.hits)
         shifted = _development_scores(calibrated.probabilities, calibrated.hits)
         found |= {
             "shifted_top1": round(shifted.top1, 4),
@@ -394,6 +441,6 @@ def _lowest_threshold(confidence: Doubles, right: npt.NDArray[np.bool_], precisi
 
 
 def _provenance(recipe: ClassifierRecipe, folder: Path) -> list[dict[str, str]]:
-    learnt = [{"path": s.path, "licence": s.licence, "use": "train"} for s in recipe.sources]
+    learnt = [{"path": s.path, "licence": s.licence, "use": "train"} for s in [*recipe.sources, *recipe.instructions]]
     excluded = [{"path": e.path, "use": "left out of training"} for e in recipe.exclude]
     return [entry | {"sha256": file_sha256(folder / entry["path"])} for entry in learnt + excluded]

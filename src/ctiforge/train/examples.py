@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from ctiforge.core.advisory import Advisory, Party, Reject
+from ctiforge.core.advisory import Advisory, AssignedWeakness, Party, Reject, SourceRef
 from ctiforge.core.errors import InputError
 from ctiforge.core.ids import find_cve_ids, parse_cve_id
+from ctiforge.core.near_duplicates import JaccardIndex
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.dates import ReservationCalendar
+from ctiforge.train.labelled_texts import LabelledText
 
 __all__ = [
     "BenchmarkHoldout",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _NOT_WORD = re.compile(r"\W+")
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _MIN_CHARACTERS = 20
 
 
@@ -39,16 +42,20 @@ def normalize_text(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkHoldout:
-    """What must not be learnt: CVE IDs and normalised texts of benchmark items."""
+    """What must not be learnt: CVE IDs and normalised texts of benchmark items, and texts much like these."""
 
     cve_ids: frozenset[str]
     texts: frozenset[str]
+    index: JaccardIndex | None = None
 
     def reason(self, cve_id: str, text: str) -> str | None:
-        """Return ``exact_id`` or ``exact_text`` if the example belongs to a benchmark, else None."""
+        """Return ``exact_id``, ``exact_text`` or ``near_duplicate`` if the example belongs to a benchmark, else None."""
         if cve_id in self.cve_ids:
             return "exact_id"
-        return "exact_text" if normalize_text(text) in self.texts else None
+        normalized = normalize_text(text)
+        if normalized in self.texts:
+            return "exact_text"
+        return "near_duplicate" if self.index and self.index.nearest(normalized) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +63,10 @@ class Example:
     """One CVE with the labels of the most trusted party that gave any.
 
     Attributes:
+        cve_id: empty for a text that came without one.
         labels: CWE IDs of that party, the most telling first (see `order_labels`); any of them is a right answer.
-        day: publication date, or the estimated reservation date where the feed has none (`dated` is then False).
+        day: publication date, or the estimated reservation date where the feed has none (`dated` is then False);
+            the first day there is for a text without a CVE ID.
         targets: what to learn: the telling labels of all parties (see `telling_labels`).
         by_party: the labels of each party.
     """
@@ -88,8 +97,11 @@ class _Cve:
     targets: list[str] = field(default_factory=list)
 
 
-def load_holdout(files: Iterable[tuple[Path, str | None]]) -> BenchmarkHoldout:
+def load_holdout(files: Iterable[tuple[Path, str | None]], near_duplicate: float | None = None) -> BenchmarkHoldout:
     """Read benchmark tables (UTF-8, tab-separated, quoted as CSV): every CVE ID in any cell, and the texts of one column.
+
+    Args:
+        near_duplicate: Jaccard index of word sets from which a text counts as a benchmark's; None: only equal ones do.
 
     Raises:
         InputError: a file is missing, unreadable or lacks the column; training without it would contaminate the model.
@@ -112,7 +124,9 @@ def load_holdout(files: Iterable[tuple[Path, str | None]]) -> BenchmarkHoldout:
         if column not in (rows.fieldnames or ()):
             raise InputError(f"{path}: no column {column!r}", fix=f"its columns are {', '.join(rows.fieldnames or ())}")
         texts.update(normalize_text(row[column] or "") for row in rows)
-    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts - {""}))
+    texts.discard("")
+    index = None if near_duplicate is None else JaccardIndex(sorted(texts), near_duplicate)
+    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts), index)
 
 
 def collect_examples(
@@ -121,12 +135,19 @@ def collect_examples(
     party_order: Sequence[Party],
     calendar: ReservationCalendar,
     holdout: BenchmarkHoldout,
+    texts: Iterable[tuple[Party, LabelledText | Reject]] = (),
+    undated_before: date = date.max,
 ) -> ExampleSet:
     """Merge the records of each CVE over all feeds and label them.
 
     The text is the first non-empty description, the date the first readable one; a party's labels are those of the first feed
     in which it gave a usable one (a live weakness that MITRE does not prohibit; names without a number are resolved by the
     catalogue). Each record is rejected, without a CVE ID or part of one CVE; each CVE is an example or left out by one reason.
+
+    Args:
+        texts: labelled texts without CVE IDs, after the feeds in trust. One whose normalised text is a CVE's adds to that CVE;
+            the others become examples without ID and date.
+        undated_before: a text without a date that names this year or a later one is left out.
     """
     cves: dict[str, _Cve] = {}
     left_out: Counter[str] = Counter()
@@ -137,7 +158,42 @@ def collect_examples(
             left_out["record_without_cve_id"] += 1
         else:
             _merge(cves.setdefault(cve_id, _Cve()), record, catalogue, party_order)
-    return ExampleSet(list(_examples(cves, party_order, calendar, holdout, left_out)), left_out)
+    undated = _merge_texts(cves, texts, catalogue, party_order, left_out)
+    examples = list(_examples(cves, party_order, calendar, holdout, left_out))
+    for cve in undated:
+        if any(int(year) >= undated_before.year for year in _YEAR.findall(cve.text)):
+            left_out["undated_text_names_later_year"] += 1
+        else:
+            examples += _examples({"": cve}, party_order, calendar, holdout, left_out)
+    return ExampleSet(examples, left_out)
+
+
+def _merge_texts(
+    cves: Mapping[str, _Cve],
+    texts: Iterable[tuple[Party, LabelledText | Reject]],
+    catalogue: CweCatalogue,
+    parties: Sequence[Party],
+    left_out: Counter[str],
+) -> list[_Cve]:
+    """Add labelled texts to the CVEs that have the same text; return those that no CVE has."""
+    labels: dict[tuple[str, Party], list[str]] = {}
+    spelled: dict[str, str] = {}
+    for party, labelled in texts:
+        if isinstance(labelled, Reject):
+            left_out[f"record_{labelled.reason}"] += 1
+            continue
+        normalized = normalize_text(labelled.text)
+        spelled.setdefault(normalized, labelled.text)
+        labels.setdefault((normalized, party), []).append(labelled.cwe_id)
+    if not labels:
+        return []
+    known = {normalize_text(cve.text): cve for cve in cves.values()}
+    undated: dict[str, _Cve] = {}
+    for (normalized, party), cwe_ids in labels.items():
+        cve = known.get(normalized) or undated.setdefault(normalized, _Cve())
+        assigned = tuple(AssignedWeakness(party, cwe_id, cwe_id) for cwe_id in cwe_ids)
+        _merge(cve, Advisory("", SourceRef("text"), spelled[normalized], weaknesses=assigned), catalogue, parties)
+    return list(undated.values())
 
 
 def _merge(cve: _Cve, record: Advisory, catalogue: CweCatalogue, parties: Sequence[Party]) -> None:
@@ -206,6 +262,6 @@ def _examples(
         elif party is None:
             left_out["no_usable_label"] += 1
         else:
-            day = cve.published or calendar.estimate(cve_id)
+            day = cve.published or (calendar.estimate(cve_id) if cve_id else date.min)
             targets = tuple(dict.fromkeys(cve.targets))
             yield Example(cve_id, cve.text, cve.labels[party], party, day, cve.published is not None, targets, cve.labels)

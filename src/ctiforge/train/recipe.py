@@ -20,6 +20,7 @@ __all__ = [
     "ClassifierRecipe",
     "Exclusion",
     "Fit",
+    "InstructionSource",
     "Source",
     "Split",
     "Window",
@@ -51,6 +52,17 @@ class Source(_Strict):
     """Licence of the labels and texts, copied into the manifest."""
 
 
+class InstructionSource(Source):
+    """Labelled texts without CVE IDs, as instruction pairs (see `ctiforge.train.labelled_texts`)."""
+
+    party: Party
+    """Whose labels these are."""
+    prompt_field: str = "prompt"
+    answer_field: str = "response"
+    text_after: str
+    """The description is what follows this in the prompt."""
+
+
 class Exclusion(_Strict):
     """Benchmark files whose CVEs must not be learnt: by every CVE ID in the file and by normalised text."""
 
@@ -65,6 +77,8 @@ class Window(_Strict):
     party: Party
     since: date
     until: date
+    fit_shift: bool = True
+    """Whether policy nvd's shift of scores is fitted on it (if `party` is ``nvd``); else it is only scored."""
 
 
 class Fit(_Strict):
@@ -87,8 +101,10 @@ class Split(_Strict):
     reserved: dict[Annotated[str, AfterValidator(_check_cve_id)], date] = Field(default_factory=dict)
     """Known reservation dates of CVE IDs, to date records that carry no date (see `ctiforge.train.dates`)."""
     windows: list[Window] = Field(default_factory=list)
-    """Kept out of a first fit, to see how the model follows one party's habits, and to fit policy nvd's shift. The model that
-    is written is fitted once more with them."""
+    """Scored by cross-fitting, to see how the model follows one party's habits, and to fit policy nvd's shift. The model that
+    is written is fitted with them."""
+    folds: Annotated[int, Field(ge=2)] = 3
+    """Parts of the windows' examples; each is scored by a model fitted without it."""
 
     @field_validator("test_from")
     @classmethod
@@ -105,7 +121,10 @@ class ClassifierRecipe(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     description: str
     sources: Annotated[list[Source], Field(min_length=1)]
+    instructions: list[InstructionSource] = Field(default_factory=list)
     exclude: list[Exclusion]
+    near_duplicate: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Texts whose word set has this Jaccard index with a benchmark text, or more, are left out too; None: only equal ones."""
     party_order: Annotated[list[Party], Field(min_length=1)]
     """Whose labels count as right when several parties assigned some. All of these parties' labels are learnt."""
     min_examples: Annotated[int, Field(ge=1)]
@@ -125,6 +144,7 @@ class ClassifierRecipe(_Strict):
 
 _PARTS: dict[int | str, type[BaseModel]] = {
     "sources": Source,
+    "instructions": InstructionSource,
     "exclude": Exclusion,
     "split": Split,
     "fits": Fit,
