@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from string import Formatter, ascii_uppercase
+from string import ascii_uppercase
 
 __all__ = ["PromptTemplate", "parse_template", "render_options"]
+
+_BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +29,25 @@ class PromptTemplate:
 
 
 def parse_template(text: str) -> PromptTemplate:
-    """Read a template; ``{{`` and ``}}`` stand for braces. A column's name may have any signs but ``!``, ``:`` and braces.
+    """Read a template; ``{{`` and ``}}`` stand for braces, and between single ones is the name of a column, as it is.
 
     Raises:
-        ValueError: a brace does not close, or has nothing or a format between it and the next.
+        ValueError: a brace has no other one, or nothing is between two.
     """
     pieces: list[tuple[str, str | None]] = []
-    for before, name, spec, conversion in Formatter().parse(text):
-        if name is not None and (not name.strip() or spec or conversion):
-            raise ValueError("between braces goes the name of a column and nothing else; write {{ and }} for braces")
-        pieces.append((before, name))
-    return PromptTemplate(tuple(pieces))
+    before, place = "", 0
+    for match in _BRACES.finditer(text):
+        before += text[place : match.start()]
+        place = match.end()
+        if match[0] in ("{{", "}}"):
+            before += match[0][0]
+        elif match[1] is not None and match[1].strip():
+            pieces.append((before, match[1]))
+            before = ""
+        else:
+            around = text[max(0, match.start() - 15) : match.end() + 15]
+            raise ValueError(f"no name of a column between braces at {around!r}; write {{{{ and }}}} for braces")
+    return PromptTemplate((*pieces, (before + text[place:], None)))
 
 
 def render_options(choices: Sequence[str]) -> str:
