@@ -36,6 +36,8 @@ class ExitCode(IntEnum):
     """`--strict`: some records were rejected; the rest were answered."""
     NOTHING_READABLE = 4
     """Not one record could be read."""
+    INCOMPLETE = 5
+    """A benchmark run has trials without a score, because requests failed; the same command asks for these again."""
     INTERRUPTED = 130
     """Ctrl-C; complete lines were left behind."""
 

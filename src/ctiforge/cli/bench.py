@@ -1,0 +1,307 @@
+"""`ctiforge bench`: run tasks under a protocol, score anybody's predictions, report, compare, publish."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from ctiforge.core.errors import ExitCode, InputError, MissingExtraError, SettingError
+
+if TYPE_CHECKING:
+    from ctiforge.bench.runner import RunReport
+    from ctiforge.models.generation import TextModel
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="bench", help="Benchmark CTI models under fixed protocols (needs the bench extra).", no_args_is_help=True
+)
+
+_DATA = typer.Option(help="Folder with the task files, or one file.")
+_JSON = typer.Option("--json", help="Print JSON for machines.")
+_GOLD = typer.Option(help="CSV with id and gold columns, for a task whose file has no answers.")
+_ALIASES = typer.Option(help="ATT&CK Enterprise bundle (STIX JSON) whose group aliases count as the same actor.")
+_RUNS = typer.Argument(metavar="RUN...", help="Run folders.")
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Turn a package that is missing into what to install."""
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or str(error)).split(".")[0]
+        if package == "ctiforge":
+            raise  # a bug of ours
+        raise MissingExtraError(package, "bench") from None
+
+
+@app.command("ls")
+def list_all(as_json: Annotated[bool, _JSON] = False) -> None:
+    """List tasks, protocols and extraction rules."""
+    with _extra():
+        from ctiforge.bench.extract import RULES
+        from ctiforge.bench.protocol import PROTOCOLS
+        from ctiforge.bench.tasks import TASKS
+    tasks = {
+        task.name: {
+            "description": task.description,
+            "answer": task.answer_kind,
+            "rule": task.default_rule,
+            "licence": task.licence,
+        }
+        for task in TASKS.values()
+    }
+    protocols = {
+        each.name: {"description": each.description, "version": each.version, "digest": each.digest}
+        for each in PROTOCOLS.values()
+    }
+    rules = {rule.name: {"description": rule.description, "answers": list(rule.kinds)} for rule in RULES.values()}
+    if as_json:
+        _print_json({"tasks": tasks, "protocols": protocols, "rules": rules})
+        return
+    for title, entries in {"tasks": tasks, "protocols": protocols, "rules": rules}.items():
+        typer.echo(title)
+        for name, entry in entries.items():
+            typer.echo(f"  {name:<20} {entry['description']}")
+
+
+@app.command("fetch")
+def fetch(
+    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Task names, or all.")],
+    out: Annotated[Path, typer.Option(help="Folder to put the files in.")],
+    mirror: Annotated[str | None, typer.Option(help="Address of a mirror with the same file names.")] = None,
+    from_dir: Annotated[
+        Path | None, typer.Option(help="Folder that has the files; they are checked and copied.")
+    ] = None,
+) -> None:
+    """Fetch task files from where they are published: licence shown, digest checked. Goes to the network."""
+    with _extra():
+        from ctiforge.bench.fetch import fetch_task_files
+    for line in fetch_task_files(
+        tasks, out, base_url=mirror, from_dir=from_dir, report=lambda text: typer.echo(text, err=True)
+    ):
+        typer.echo(line)
+
+
+@app.command("run")
+def run(
+    model: Annotated[str, typer.Option(help="What to ask, see `ctiforge bench models`.")],
+    task: Annotated[list[str], typer.Option("--task", "-t", help="Task name, or a YAML file; repeat, or separate by commas.")],
+    data: Annotated[Path, _DATA],
+    out: Annotated[Path, typer.Option(help="Run folder. The same command goes on where it stopped.")],
+    protocol: Annotated[str, typer.Option("--protocol", "-p", help="See `ctiforge bench ls`.")] = "foundation-sec-ift",
+    trials: Annotated[int | None, typer.Option(min=1, help="Instead of the protocol's.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="Instead of the protocol's.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Instead of the protocol's.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight, instead of the protocol's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of the protocol's.")] = None,
+    permute: Annotated[str | None, typer.Option(help="cyclic: ask multiple choice in every rotation of the options.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each task.")] = None,
+    contamination: Annotated[
+        Path | None, typer.Option(help='JSON with the ids of items that may have been learnt: {"flagged": [...]}.')
+    ] = None,
+    gold: Annotated[Path | None, _GOLD] = None,
+    aliases: Annotated[Path | None, _ALIASES] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an endpoint's answer.")] = 120.0,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Ask a model every item under a protocol, keep every completion, score them, and show the result.
+
+    Exit code 5: some requests failed and their trials have no score; the same command asks for these again.
+    """
+    with _extra():
+        from ctiforge.bench.protocol import customize, find_protocol
+        from ctiforge.bench.runner import prepare_tasks, run_benchmark
+        from ctiforge.bench.tasks import load_task
+        from ctiforge.cli.bench_progress import BenchProgress
+    if permute not in (None, "none", "cyclic"):
+        raise SettingError(f"unknown --permute {permute!r}", fix="none or cyclic")
+    changes = {
+        "trials": trials,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "concurrency": concurrency,
+        "seed": seed,
+        "permute": permute,
+    }
+    chosen = customize(find_protocol(protocol), changes)
+    names = [name for each in task for name in each.split(",") if name]
+    loaded = prepare_tasks([load_task(name, data, gold=gold, aliases=aliases) for name in names], chosen, limit)
+    flagged = _flagged(contamination) if contamination else None
+
+    async def go() -> RunReport:
+        opened = await _opened(model, timeout)
+        try:
+            progress = BenchProgress(chosen.trials, visible=sys.stderr.isatty())
+            return await run_benchmark(opened, loaded, chosen, out, flagged=flagged, progress=progress)
+        finally:
+            await opened.close()
+
+    try:
+        report = asyncio.run(go())
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; {out} keeps what was answered. Repeat the command to go on.", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    _show([report.record], as_json)
+    _tell_end(report)
+
+
+def _tell_end(report: RunReport) -> None:
+    kept = f", {report.kept:,} kept from before" if report.kept else ""
+    typer.echo(f"{report.folder}: {report.asked:,} asked{kept}", err=True)
+    if report.stopped:
+        typer.echo("ctiforge: nobody answered any more, so the run stopped early", err=True)
+    if report.failed or not report.record["complete"]:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in report.failures.items())
+        typer.echo(
+            f"ctiforge: {report.failed:,} requests failed ({kinds}); their trials have no score\n"
+            "  fix: see the errors in completions.jsonl, then repeat the command: only these are asked again",
+            err=True,
+        )
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+async def _opened(spec: str, timeout: float) -> TextModel:
+    from ctiforge.classify.as_model import EmbeddedModel
+    from ctiforge.models.registry import open_model
+
+    def embedded(rest: str) -> TextModel:
+        name, _, policy = (rest or "fast").partition("@")
+        return EmbeddedModel(name, policy=policy or "nvd")
+
+    return open_model(spec, timeout_s=timeout, more={"embedded": embedded})
+
+
+def _flagged(path: Path) -> frozenset[str]:
+    try:
+        content = orjson.loads(path.read_bytes())
+        return frozenset(str(each) for each in content["flagged"])
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror})", fix="name a file that is there") from None
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise InputError(f'{path}: not JSON with a list "flagged"', fix='write {"flagged": ["cti-rcm/0007", ...]}') from None
+
+
+@app.command("models")
+def models() -> None:
+    """Say how models are named."""
+    with _extra():
+        from ctiforge.models.registry import MODEL_SPECS
+    entries = {
+        **MODEL_SPECS,
+        "embedded[:NAME|PATH][@POLICY]": "ctiforge's own classifier (root cause mapping); policy nvd unless named",
+    }
+    for spec, description in entries.items():
+        typer.echo(f"{spec:<34} {description}")
+
+
+@app.command("rescore")
+def rescore(
+    predictions: Annotated[Path, typer.Argument(help="A run folder, JSONL or CSV of id and completion, or a published file.")],
+    task: Annotated[str, typer.Option("--task", "-t", help="Task name, or a YAML file.")],
+    data: Annotated[Path, _DATA],
+    rule: Annotated[str | None, typer.Option(help="Extraction rule; the task's own if not named.")] = None,
+    gold: Annotated[Path | None, _GOLD] = None,
+    aliases: Annotated[Path | None, _ALIASES] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Score anybody's predictions again, under one rule and under every other."""
+    with _extra():
+        from ctiforge.bench.rescore import run_rescore
+        from ctiforge.bench.rescore_table import render_rescore
+        from ctiforge.bench.tasks import load_task
+    result = run_rescore(predictions, load_task(task, data, gold=gold, aliases=aliases), rule)
+    if as_json:
+        _print_json(result.as_dict())
+    else:
+        Console().print(render_rescore(result))
+
+
+@app.command("report")
+def report(
+    runs: Annotated[list[Path], _RUNS],
+    html: Annotated[Path | None, typer.Option(help="Write one HTML file with plots.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Show the records of one or more runs."""
+    with _extra():
+        from ctiforge.bench.report import load_record, render_markdown, write_html
+    records = [load_record(folder) for folder in runs]
+    if html:
+        with _extra():
+            write_html(records, html)
+        typer.echo(f"{html}: open it in a browser", err=True)
+    if markdown:
+        typer.echo(render_markdown(records), nl=False)
+    elif as_json or not html:
+        _show(records, as_json)
+
+
+@app.command("compare")
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="BASELINE RUN...", help="Run folders; the first is compared with.")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Compare runs item by item: difference with interval, McNemar's test, Holm's correction over all comparisons."""
+    with _extra():
+        from ctiforge.bench.compare import compare_many, to_json
+        from ctiforge.bench.comparison_table import render_comparison
+    if len(runs) < 2:
+        raise SettingError("one run has nothing to be compared with", fix="name a baseline and at least one other run folder")
+    result = compare_many(runs[0], runs[1:])
+    if as_json:
+        _print_json(to_json(result))
+    else:
+        Console().print(render_comparison(result))
+
+
+@app.command("leaderboard")
+def leaderboard(
+    runs: Annotated[list[Path], _RUNS],
+    out: Annotated[Path | None, typer.Option(help="Write the page here instead of printing it.")] = None,
+) -> None:
+    """Render the leaderboard: records measured here, and the published figures of others, marked as such."""
+    with _extra():
+        from ctiforge.bench.leaderboard import load_published, render_leaderboard
+        from ctiforge.bench.report import load_record
+        from ctiforge.core.files import write_text
+    page = render_leaderboard([load_record(folder) for folder in runs], load_published())
+    if out:
+        write_text(out, page)
+    else:
+        typer.echo(page, nl=False)
+
+
+@app.command("model-index")
+def model_index(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    name: Annotated[str, typer.Option(help="The model's name on its card.")],
+) -> None:
+    """Print the run as a Hugging Face model-index block (YAML) for a model card."""
+    with _extra():
+        from ctiforge.bench.model_index import render_model_index
+        from ctiforge.bench.report import load_record
+    typer.echo(render_model_index(load_record(run_folder), name), nl=False)
+
+
+def _show(records: list[dict[str, Any]], as_json: bool) -> None:
+    from ctiforge.bench.report import render_terminal
+
+    if as_json:
+        _print_json(records[0] if len(records) == 1 else records)
+    else:
+        Console().print(render_terminal(records))
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
