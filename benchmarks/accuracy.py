@@ -15,9 +15,9 @@ from ctiforge.classify import Classifier, Prediction
 from ctiforge.core.files import file_sha256
 from ctiforge.core.metrics import expected_calibration_error, wilson_interval
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train.classifier import build_examples, split_examples
 from ctiforge.train.examples import Example
 from ctiforge.train.recipe import ClassifierRecipe
+from ctiforge.train.splits import build_examples, split_examples
 
 __all__ = ["measure_accuracy", "measure_dated_splits"]
 

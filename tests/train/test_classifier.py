@@ -15,8 +15,9 @@ from ctiforge.core.metrics import expected_calibration_error
 from ctiforge.models.linear import LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train import classifier
-from ctiforge.train.classifier import build_examples, run_train_classifier, split_examples
+from ctiforge.train.classifier import run_train_classifier
 from ctiforge.train.examples import Example
+from ctiforge.train.splits import build_examples, split_examples
 
 LEFT_OUT = {
     "benchmark_exact_id": 5,

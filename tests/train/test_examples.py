@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from ctiforge.core.advisory import Advisory, AssignedWeakness, Party, Reject, RejectReason, SourceRef
 from ctiforge.core.errors import InputError
 from ctiforge.core.near_duplicates import JaccardIndex
+from ctiforge.core.normalized_text import normalize_text
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue, shipped_table
-from ctiforge.train.dates import ReservationCalendar
+from ctiforge.sources.labelled_cves import order_labels
+from ctiforge.sources.reservation_dates import ReservationCalendar
 from ctiforge.train.examples import (
     BenchmarkHoldout,
     ExampleSet,
     collect_examples,
     load_holdout,
-    normalize_text,
-    order_labels,
 )
 from ctiforge.train.labelled_texts import LabelledText
 

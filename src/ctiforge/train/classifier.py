@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix, vstack
 
 from ctiforge import __version__
-from ctiforge.core.advisory import Party, Reject
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256
 from ctiforge.core.manifest import git_revision, package_versions
@@ -33,7 +32,6 @@ from ctiforge.models.linear import (
 )
 from ctiforge.models.text_features import ngrams, tokenize
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
-from ctiforge.sources.read import read_advisories
 from ctiforge.train.calibration import (
     MIN_SHIFT_EXAMPLES,
     UNCALIBRATED,
@@ -42,13 +40,12 @@ from ctiforge.train.calibration import (
     calibrate_with_shift,
     fit_calibration,
 )
-from ctiforge.train.dates import ReservationCalendar
-from ctiforge.train.examples import Example, ExampleSet, collect_examples, load_holdout
+from ctiforge.train.examples import Example
 from ctiforge.train.fitting import LinearWeights, fit_linear
-from ctiforge.train.labelled_texts import LabelledText, read_labelled_texts
 from ctiforge.train.recipe import ClassifierRecipe, Window
+from ctiforge.train.splits import build_examples, split_examples
 
-__all__ = ["DevelopmentScores", "SplitExamples", "TrainingReport", "build_examples", "run_train_classifier", "split_examples"]
+__all__ = ["DevelopmentScores", "TrainingReport", "run_train_classifier"]
 
 Report = Callable[[str], None]
 
@@ -81,69 +78,6 @@ class TrainingReport:
     features: int
     train_examples: int
     development: DevelopmentScores
-
-
-@dataclass(frozen=True, slots=True)
-class SplitExamples:
-    """Examples by date: before, within and after the development split; and those of the recipe's windows, in its order."""
-
-    train: list[Example]
-    development: list[Example]
-    later: list[Example]
-    windows: list[list[Example]]
-
-
-def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catalogue: CweCatalogue) -> ExampleSet:
-    """Read the recipe's feeds below `data` and label their CVEs; benchmark CVEs are left out.
-
-    Raises:
-        InputError: a file that the recipe names is not there.
-    """
-    folder = Path(data)
-    feeds = [str(folder / source.path) for source in recipe.sources]
-    for feed in [*feeds, *(str(folder / source.path) for source in recipe.instructions)]:
-        if not Path(feed).is_file():
-            raise InputError(f"{feed}: no such file, but the recipe names it", fix="--data DIR is the folder that holds it")
-    excluded = ((folder / exclusion.path, exclusion.text_column) for exclusion in recipe.exclude)
-    return collect_examples(
-        read_advisories(feeds, duplicates="keep"),
-        catalogue,
-        recipe.party_order,
-        ReservationCalendar(recipe.split.reserved),
-        load_holdout(excluded, recipe.near_duplicate),
-        _labelled_texts(recipe, folder),
-        undated_before=recipe.split.development_from,
-    )
-
-
-def _labelled_texts(recipe: ClassifierRecipe, folder: Path) -> Iterator[tuple[Party, LabelledText | Reject]]:
-    for source in recipe.instructions:
-        settings = source.model_dump(include={"prompt_field", "answer_field", "text_after"})
-        for labelled in read_labelled_texts(folder / source.path, **settings):
-            yield source.party, labelled
-
-
-def split_examples(examples: Sequence[Example], recipe: ClassifierRecipe) -> SplitExamples:
-    """Cut the examples by date as the recipe says."""
-    windows = recipe.split.windows
-    split = SplitExamples([], [], [], [[] for _ in windows])
-    for example in examples:
-        within = [i for i, window in enumerate(windows) if _is_within(example, window)]
-        for i in within:
-            split.windows[i].append(example)
-        if within:
-            continue
-        if example.day < recipe.split.development_from:
-            split.train.append(example)
-        elif example.day < recipe.split.test_from:
-            split.development.append(example)
-        else:
-            split.later.append(example)
-    return split
-
-
-def _is_within(example: Example, window: Window) -> bool:
-    return window.party in example.by_party and window.since <= example.day < window.until
 
 
 def run_train_classifier(

@@ -15,8 +15,10 @@ from ctiforge.core.advisory import Advisory, AssignedWeakness, Party, Reject, So
 from ctiforge.core.errors import InputError
 from ctiforge.core.ids import find_cve_ids, parse_cve_id
 from ctiforge.core.near_duplicates import JaccardIndex
+from ctiforge.core.normalized_text import normalize_text
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train.dates import ReservationCalendar
+from ctiforge.sources.labelled_cves import LabelledCve, telling_labels
+from ctiforge.sources.reservation_dates import ReservationCalendar
 from ctiforge.train.labelled_texts import LabelledText
 
 __all__ = [
@@ -25,19 +27,10 @@ __all__ = [
     "ExampleSet",
     "collect_examples",
     "load_holdout",
-    "normalize_text",
-    "order_labels",
-    "telling_labels",
 ]
 
-_NOT_WORD = re.compile(r"\W+")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _MIN_CHARACTERS = 20
-
-
-def normalize_text(text: str) -> str:
-    """Return `text` in lower case with every run of other than letters, digits and underscores as one space."""
-    return _NOT_WORD.sub(" ", text.lower()).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +57,10 @@ class Example:
 
     Attributes:
         cve_id: empty for a text that came without one.
-        labels: CWE IDs of that party, the most telling first (see `order_labels`); any of them is a right answer.
+        labels: CWE IDs of that party, the most telling first (see `ctiforge.sources.labelled_cves.order_labels`); any of them is a right answer.
         day: publication date, or the estimated reservation date where the feed has none (`dated` is then False);
             the first day there is for a text without a CVE ID.
-        targets: what to learn: the telling labels of all parties (see `telling_labels`).
+        targets: what to learn: the telling labels of all parties (see `ctiforge.sources.labelled_cves.telling_labels`).
         by_party: the labels of each party.
     """
 
@@ -87,14 +80,6 @@ class ExampleSet:
 
     examples: list[Example]
     left_out: Counter[str]
-
-
-@dataclass(slots=True)
-class _Cve:
-    text: str = ""
-    published: date | None = None
-    labels: dict[Party, tuple[str, ...]] = field(default_factory=dict)
-    targets: list[str] = field(default_factory=list)
 
 
 def load_holdout(files: Iterable[tuple[Path, str | None]], near_duplicate: float | None = None) -> BenchmarkHoldout:
@@ -149,7 +134,7 @@ def collect_examples(
             the others become examples without ID and date.
         undated_before: a text without a date that names this year or a later one is left out.
     """
-    cves: dict[str, _Cve] = {}
+    cves: dict[str, LabelledCve] = {}
     left_out: Counter[str] = Counter()
     for record in records:
         if isinstance(record, Reject):
@@ -157,24 +142,24 @@ def collect_examples(
         elif (cve_id := parse_cve_id(record.id)) is None:
             left_out["record_without_cve_id"] += 1
         else:
-            _merge(cves.setdefault(cve_id, _Cve()), record, catalogue, party_order)
+            cves.setdefault(cve_id, LabelledCve()).merge(record, catalogue, party_order)
     undated = _merge_texts(cves, texts, catalogue, party_order, left_out)
-    examples = list(_examples(cves, party_order, calendar, holdout, left_out))
+    examples = list(_examples(cves, catalogue, party_order, calendar, holdout, left_out))
     for cve in undated:
         if any(int(year) >= undated_before.year for year in _YEAR.findall(cve.text)):
             left_out["undated_text_names_later_year"] += 1
         else:
-            examples += _examples({"": cve}, party_order, calendar, holdout, left_out)
+            examples += _examples({"": cve}, catalogue, party_order, calendar, holdout, left_out)
     return ExampleSet(examples, left_out)
 
 
 def _merge_texts(
-    cves: Mapping[str, _Cve],
+    cves: Mapping[str, LabelledCve],
     texts: Iterable[tuple[Party, LabelledText | Reject]],
     catalogue: CweCatalogue,
     parties: Sequence[Party],
     left_out: Counter[str],
-) -> list[_Cve]:
+) -> list[LabelledCve]:
     """Add labelled texts to the CVEs that have the same text; return those that no CVE has."""
     labels: dict[tuple[str, Party], list[str]] = {}
     spelled: dict[str, str] = {}
@@ -188,65 +173,17 @@ def _merge_texts(
     if not labels:
         return []
     known = {normalize_text(cve.text): cve for cve in cves.values()}
-    undated: dict[str, _Cve] = {}
+    undated: dict[str, LabelledCve] = {}
     for (normalized, party), cwe_ids in labels.items():
-        cve = known.get(normalized) or undated.setdefault(normalized, _Cve())
+        cve = known.get(normalized) or undated.setdefault(normalized, LabelledCve())
         assigned = tuple(AssignedWeakness(party, cwe_id, cwe_id) for cwe_id in cwe_ids)
-        _merge(cve, Advisory("", SourceRef("text"), spelled[normalized], weaknesses=assigned), catalogue, parties)
+        cve.merge(Advisory("", SourceRef("text"), spelled[normalized], weaknesses=assigned), catalogue, parties)
     return list(undated.values())
 
 
-def _merge(cve: _Cve, record: Advisory, catalogue: CweCatalogue, parties: Sequence[Party]) -> None:
-    cve.text = cve.text or record.description
-    cve.published = cve.published or _day(record.published)
-    for party in parties:
-        if party in cve.labels:
-            continue
-        labels = _usable_labels(record, party, catalogue)
-        if labels:
-            cve.labels[party] = labels
-            cve.targets += telling_labels(labels, catalogue)
-
-
-def _day(timestamp: str) -> date | None:
-    # Feeds give dates as they like; one that is not ISO 8601 counts as none.
-    try:
-        return date.fromisoformat(timestamp[:10])
-    except ValueError:
-        return None
-
-
-def _usable_labels(record: Advisory, party: Party, catalogue: CweCatalogue) -> tuple[str, ...]:
-    found: list[str] = []
-    for assigned in record.weaknesses:
-        if assigned.party != party:
-            continue
-        cwe_id = assigned.cwe_id or catalogue.resolve(assigned.text)
-        if cwe_id and catalogue.is_weakness(cwe_id) and catalogue[cwe_id].usage != "Prohibited":
-            found.append(cwe_id)
-    return order_labels(found, catalogue)
-
-
-def order_labels(cwe_ids: Iterable[str], catalogue: CweCatalogue) -> tuple[str, ...]:
-    """Return the entries of one party without repeats, the most telling first.
-
-    An entry that is an ancestor of another, or that MITRE discourages, goes behind the others: ``CWE-74`` beside ``CWE-89``
-    adds nothing, and some feeds sort their labels by number. Otherwise the party's order is kept.
-    """
-    labels = list(dict.fromkeys(cwe_ids))
-    above = {ancestor for label in labels for ancestor in catalogue.ancestors(label)}
-    return tuple(sorted(labels, key=lambda label: (label in above, not catalogue.is_suggestable(label))))
-
-
-def telling_labels(cwe_ids: Sequence[str], catalogue: CweCatalogue) -> tuple[str, ...]:
-    """Return the entries worth learning: without ancestors of others, and without Discouraged ones beside better ones."""
-    above = {ancestor for label in cwe_ids for ancestor in catalogue.ancestors(label)}
-    lowest = [label for label in cwe_ids if label not in above]
-    return tuple([label for label in lowest if catalogue.is_suggestable(label)] or lowest)
-
-
 def _examples(
-    cves: dict[str, _Cve],
+    cves: dict[str, LabelledCve],
+    catalogue: CweCatalogue,
     parties: Sequence[Party],
     calendar: ReservationCalendar,
     holdout: BenchmarkHoldout,
@@ -263,5 +200,5 @@ def _examples(
             left_out["no_usable_label"] += 1
         else:
             day = cve.published or (calendar.estimate(cve_id) if cve_id else date.min)
-            targets = tuple(dict.fromkeys(cve.targets))
+            targets = tuple(dict.fromkeys(each for labels in cve.labels.values() for each in telling_labels(labels, catalogue)))
             yield Example(cve_id, cve.text, cve.labels[party], party, day, cve.published is not None, targets, cve.labels)

@@ -99,7 +99,7 @@ class Split(_Strict):
     development_from: date
     test_from: date
     reserved: dict[Annotated[str, AfterValidator(_check_cve_id)], date] = Field(default_factory=dict)
-    """Known reservation dates of CVE IDs, to date records that carry no date (see `ctiforge.train.dates`)."""
+    """Known reservation dates of CVE IDs, to date records that carry no date (see `ctiforge.sources.reservation_dates`)."""
     windows: list[Window] = Field(default_factory=list)
     """Scored by cross-fitting, to see how the model follows one party's habits, and to fit policy nvd's shift. The model that
     is written is fitted with them."""
