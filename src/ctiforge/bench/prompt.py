@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from string import ascii_uppercase
 
 from ctiforge.bench.protocol import Protocol
@@ -75,17 +77,24 @@ def rotate_options(sample: Sample, permutation: int) -> Sample:
     """
     if permutation == 0:
         return sample
-    rotated = tuple(shown_choices(sample.choices, permutation))
-    for mark in (") ", ". ", ": "):
-        for between in (" ", "\n"):
-            published, wanted = (_options(choices, mark, between) for choices in (sample.choices, rotated))
-            if sample.input.count(published) == 1:
-                text = sample.input.replace(published, wanted)
-                return Sample(sample.id, text, sample.target, rotated, sample.question, sample.source, sample.metadata)
+    rotated = shown_choices(sample.choices, permutation)
+    for mark in (")", ".", ":"):
+        found = list(_published_options(sample.choices, mark).finditer(sample.input))
+        if len(found) == 1:
+            at = found[0].start()
+            text = sample.input[:at] + _refill(found[0], rotated, mark) + sample.input[found[0].end() :]
+            return replace(sample, input=text, choices=rotated)
     raise InputError(
         f"{sample.id}: its options do not stand in its prompt in a form that can be rotated", fix="run without --permute"
     )
 
 
-def _options(choices: Sequence[str], mark: str, between: str) -> str:
-    return between.join(f"{letter}{mark}{text}" for letter, text in zip(ascii_uppercase, choices, strict=False))
+def _published_options(choices: Sequence[str], mark: str) -> re.Pattern[str]:
+    """Match ``A) first B) second``, whatever the space between and around them (some prompts have more than one)."""
+    parts = [f"{letter}{re.escape(mark)}\\s*{re.escape(text)}" for letter, text in zip(ascii_uppercase, choices, strict=False)]
+    return re.compile(r"(\s+)".join(parts))
+
+
+def _refill(published: re.Match[str], choices: Sequence[str], mark: str) -> str:
+    parts = [f"{letter}{mark} {text}" for letter, text in zip(ascii_uppercase, choices, strict=False)]
+    return "".join(each for pair in zip(parts, [*published.groups(), ""], strict=True) for each in pair)
