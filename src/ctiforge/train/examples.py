@@ -57,7 +57,8 @@ class Example:
 
     Attributes:
         cve_id: empty for a text that came without one.
-        labels: CWE IDs of that party, the most telling first (see `ctiforge.sources.labelled_cves.order_labels`); any of them is a right answer.
+        labels: CWE IDs of that party, the most telling first (`ctiforge.sources.labelled_cves.order_labels`); any of them is a
+            right answer.
         day: publication date, or the estimated reservation date where the feed has none (`dated` is then False);
             the first day there is for a text without a CVE ID.
         targets: what to learn: the telling labels of all parties (see `ctiforge.sources.labelled_cves.telling_labels`).
