@@ -10,7 +10,7 @@ import pytest
 
 from ctiforge.bench.completion import ScoredItem
 from ctiforge.bench.protocol import customize, find_protocol
-from ctiforge.bench.runner import RunReport, prepare_tasks, run_benchmark
+from ctiforge.bench.runner import RunReport, prepare_like, prepare_tasks, run_benchmark
 from ctiforge.core.errors import InputError, ModelError
 from ctiforge.models.generation import Generation, GenerationRequest, ModelInfo
 
@@ -202,3 +202,14 @@ def test_progress_hears_of_every_item_also_of_those_kept_before(tmp_path: Path) 
         assert watch.begun == [("toy-rcm", i, 20) for i in range(5)] + [("toy-mcq", i, 12) for i in range(5)]
         assert len(watch.items) == 160
         assert watch.ended == 10
+
+
+def test_a_limited_run_is_scored_again_over_the_items_it_asked(tmp_path: Path) -> None:
+    task = TOY["rcm"]()
+    doubled = type(task)(task.task, task.path, task.sha256, [*task.samples, *task.samples[:3]])
+    protocol = customize(find_protocol("faith"), {"trials": 1})
+    prepared = prepare_tasks([doubled], protocol, 5)
+    asyncio.run(run_benchmark(TOY["ToyModel"](), prepared, protocol, tmp_path))
+    assert prepare_like(tmp_path, doubled) == prepared[0]
+    assert prepare_like(tmp_path, TOY["mcq"]()).left_out == {}
+    assert prepare_like(tmp_path / "gone", doubled) is doubled

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
 
+import orjson
+
 from ctiforge.bench.completion import Completion, ScoredItem
 from ctiforge.bench.prompt import build_request
 from ctiforge.bench.protocol import Protocol
@@ -22,7 +24,7 @@ from ctiforge.bench.task import LoadedTask, Sample
 from ctiforge.core.errors import CtiforgeError
 from ctiforge.models.generation import Generation, GenerationRequest, ModelInfo, TextModel
 
-__all__ = ["Progress", "RunReport", "prepare_tasks", "run_benchmark"]
+__all__ = ["Progress", "RunReport", "prepare_like", "prepare_tasks", "run_benchmark"]
 
 _GIVE_UP_AFTER = 4
 """A run stops asking when this many times its concurrency requests in a row could not be delivered: nobody answers."""
@@ -100,6 +102,16 @@ def prepare_tasks(tasks: Sequence[LoadedTask], protocol: Protocol, limit: int | 
             samples = samples[:limit]
         prepared.append(replace(loaded, samples=samples, left_out=left_out))
     return prepared
+
+
+def prepare_like(folder: Path, loaded: LoadedTask) -> LoadedTask:
+    """Leave out of the samples what the run in `folder` left out; all stay if there is no run, or it is of another task."""
+    try:
+        left_out = orjson.loads((folder / "manifest.json").read_bytes())["run"]["tasks"][loaded.task.name]["left_out"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return loaded
+    samples = drop_duplicates(loaded.samples).kept if "duplicate" in left_out else list(loaded.samples)
+    return replace(loaded, samples=samples[: len(samples) - left_out.get("limit", 0)], left_out=left_out)
 
 
 async def run_benchmark(

@@ -218,8 +218,10 @@ def rescore(
     with _extra():
         from ctiforge.bench.rescore import run_rescore
         from ctiforge.bench.rescore_table import render_rescore
+        from ctiforge.bench.runner import prepare_like
         from ctiforge.bench.tasks import load_task
-    result = run_rescore(predictions, load_task(task, data, gold=gold, aliases=aliases), rule)
+    loaded = prepare_like(predictions, load_task(task, data, gold=gold, aliases=aliases))
+    result = run_rescore(predictions, loaded, rule)
     if as_json:
         _print_json(result.as_dict())
     else:
