@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "sources": {"core"},
     "models": {"core"},
-    "recipes": set(),
+    "recipes": {"core"},
     "__main__": {"cli"},
     **{stage: {"core", "sources", "models", "recipes"} for stage in STAGES},
     "cli": {"core", "sources", "models", "recipes", *STAGES, "serve", ""},
@@ -37,7 +37,7 @@ HEAVY = (
     "requests", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers", "torch", "transformers", "trl", "yaml",
 )  # fmt: skip
 CORE_PACKAGES = {"numpy", "orjson", "Stemmer", "rich", "typer", "zstandard"}
-TRAIN_FOLDERS = {"train", "recipes"}
+TRAIN_FOLDERS = {"train", "recipes", "corpus"}
 
 
 def name_of(path: Path) -> str:

@@ -10,7 +10,8 @@ import yaml
 
 from ctiforge.core.advisory import Party
 from ctiforge.core.errors import RecipeError
-from ctiforge.train.recipe import ClassifierRecipe, bundled_recipe_path, bundled_recipes, load_recipe
+from ctiforge.recipes.reading import bundled_recipe_path, bundled_recipes
+from ctiforge.train.recipe import ClassifierRecipe, load_recipe
 
 GOOD = """\
 name: mine
@@ -65,8 +66,8 @@ def test_any_party_may_be_learnt_from(tmp_path: Path) -> None:
 
 
 def test_bundled_recipes_are_valid_and_commented() -> None:
-    assert "classifier-fast" in bundled_recipes()
-    for name in bundled_recipes():
+    assert "classifier-fast" in bundled_recipes("classifier")
+    for name in bundled_recipes("classifier"):
         recipe = load_recipe(name)
         assert recipe.description
         assert all(source.licence for source in recipe.sources)

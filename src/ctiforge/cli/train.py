@@ -29,10 +29,11 @@ def _need_extra(error: ImportError) -> MissingExtraError:
 def list_recipes() -> None:
     """List the bundled recipes."""
     try:
-        from ctiforge.train.recipe import bundled_recipes, load_recipe
+        from ctiforge.recipes.reading import bundled_recipes
+        from ctiforge.train.recipe import load_recipe
     except ImportError as error:
         raise _need_extra(error) from None
-    for name in bundled_recipes():
+    for name in bundled_recipes("classifier"):
         typer.echo(f"{name}  {load_recipe(name).description}")
 
 
@@ -40,10 +41,10 @@ def list_recipes() -> None:
 def copy_recipe(name: Annotated[str, typer.Argument()], target: Annotated[Path, typer.Argument()]) -> None:
     """Copy a bundled recipe, comments and all, to change it."""
     try:
-        from ctiforge.train.recipe import bundled_recipe_path, bundled_recipes
+        from ctiforge.recipes.reading import bundled_recipe_path, bundled_recipes
     except ImportError as error:
         raise _need_extra(error) from None
-    names = bundled_recipes()
+    names = bundled_recipes("classifier")
     if name not in names:
         hint = did_you_mean(name, names) or f"bundled recipes: {', '.join(names)}"
         raise RecipeError(f"no bundled recipe named {name!r}", fix=hint)

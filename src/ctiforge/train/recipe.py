@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 from datetime import date
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from ctiforge.core.advisory import Party
-from ctiforge.core.errors import RecipeError, did_you_mean
 from ctiforge.core.ids import parse_cve_id
+from ctiforge.recipes.reading import StrictModel, load_recipe_file
 from ctiforge.train.fitting import Loss
 
 __all__ = [
@@ -24,13 +21,8 @@ __all__ = [
     "Source",
     "Split",
     "Window",
-    "bundled_recipe_path",
-    "bundled_recipes",
     "load_recipe",
 ]
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 
 def _check_cve_id(text: str) -> str:
@@ -39,11 +31,7 @@ def _check_cve_id(text: str) -> str:
     return text
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Source(_Strict):
+class Source(StrictModel):
     """One feed to learn from."""
 
     path: str
@@ -63,7 +51,7 @@ class InstructionSource(Source):
     """The description is what follows this in the prompt."""
 
 
-class Exclusion(_Strict):
+class Exclusion(StrictModel):
     """Benchmark files whose CVEs must not be learnt: by every CVE ID in the file and by normalised text."""
 
     path: str
@@ -71,7 +59,7 @@ class Exclusion(_Strict):
     """Column that holds the CVE description; None where the file has none."""
 
 
-class Window(_Strict):
+class Window(StrictModel):
     """A second development split: CVEs published from `since` to before `until` that `party` labelled, by its labels."""
 
     party: Party
@@ -81,7 +69,7 @@ class Window(_Strict):
     """Whether policy nvd's shift of scores is fitted on it (if `party` is ``nvd``); else it is only scored."""
 
 
-class Fit(_Strict):
+class Fit(StrictModel):
     """One linear model, fitted by stochastic gradient descent, and its share in the sum."""
 
     loss: Loss
@@ -93,7 +81,7 @@ class Fit(_Strict):
     """How often each text is seen; more fits closer."""
 
 
-class Split(_Strict):
+class Split(StrictModel):
     """Cuts by date. Records before `development_from` train; from there to `test_from` they develop; later ones test."""
 
     development_from: date
@@ -115,7 +103,7 @@ class Split(_Strict):
         return test_from
 
 
-class ClassifierRecipe(_Strict):
+class ClassifierRecipe(StrictModel):
     """Everything that decides the trained model, apart from the bytes of the data files."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -142,86 +130,10 @@ class ClassifierRecipe(_Strict):
     seed: int
 
 
-_PARTS: dict[int | str, type[BaseModel]] = {
-    "sources": Source,
-    "instructions": InstructionSource,
-    "exclude": Exclusion,
-    "split": Split,
-    "fits": Fit,
-    "windows": Window,
-}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose dates stay text (so that an impossible one is a fault with a place) and whose keys occur once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is set twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-    def _construct_text(self, node: yaml.ScalarNode) -> str:
-        return str(self.construct_scalar(node))
-
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader._construct_text)
-
-
-def bundled_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with ctiforge."""
-    folder = resources.files("ctiforge.recipes")
-    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
-
-
-def bundled_recipe_path(name: str) -> Path:
-    """Return the file of a bundled recipe."""
-    return Path(str(resources.files("ctiforge.recipes") / f"{name}.yaml"))
-
-
 def load_recipe(name_or_path: str | os.PathLike[str]) -> ClassifierRecipe:
     """Read a recipe by bundled name or by path.
 
     Raises:
         RecipeError: unknown name, unreadable YAML, or faults in the settings - all of them in one message.
     """
-    text, origin = _read(os.fspath(name_or_path))
-    try:
-        settings = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{origin}: not YAML: {error}", fix="correct the line named above") from None
-    if not isinstance(settings, dict):
-        raise RecipeError(f"{origin}: a recipe is a mapping of settings", fix="copy a bundled one: ctiforge train cp NAME FILE")
-    try:
-        return ClassifierRecipe.model_validate(settings)
-    except ValidationError as error:
-        faults = "\n".join(f"  {_place(fault['loc'])}: {_explain(fault)}" for fault in error.errors())
-        raise RecipeError(f"{origin}: {error.error_count()} fault(s)\n{faults}", fix="correct these settings") from None
-
-
-def _read(name_or_path: str) -> tuple[str, str]:
-    names = bundled_recipes()
-    if name_or_path in names:
-        return bundled_recipe_path(name_or_path).read_text("utf-8"), name_or_path
-    path = Path(name_or_path)
-    try:
-        return path.read_text("utf-8"), str(path)
-    except (OSError, UnicodeDecodeError) as error:
-        hint = did_you_mean(name_or_path, names) or f"bundled recipes: {', '.join(names)}"
-        raise RecipeError(f"no recipe named {name_or_path!r} and no readable file there ({error})", fix=hint) from None
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part != "[key]") or "recipe"
-
-
-def _explain(fault: ErrorDetails) -> str:
-    if fault["type"] == "extra_forbidden":
-        *place, key = fault["loc"]
-        part = _PARTS[place[0]] if place else ClassifierRecipe
-        return f"unknown setting. {did_you_mean(str(key), part.model_fields)}".rstrip()
-    return fault["msg"].removeprefix("Value error, ")
+    return load_recipe_file(name_or_path, "classifier", ClassifierRecipe)
