@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ctiforge.bench.published import METRICS, PublishedScore
+from ctiforge.bench.published import METRICS, PublishedScore, load_published
 from ctiforge.bench.report.caveats import CAVEATS, GENERAL_CAVEATS
 from ctiforge.bench.report.entries import Entry, build_entries, group_by_task
 from ctiforge.bench.report.markdown import markdown_table
@@ -22,7 +22,7 @@ from ctiforge.bench.report.wording import (
     short_digest,
 )
 
-__all__ = ["render_leaderboard"]
+__all__ = ["PublishedScore", "load_published", "render_leaderboard"]
 
 _TASKS: Final = (
     "cti-rcm",
