@@ -42,7 +42,7 @@ _TRIAL_PARTS: Final[dict[str, type | tuple[type, ...]]] = {"trial": int, "valid"
 _RULE_PARTS: Final[dict[str, type | tuple[type, ...]]] = {"rule": str}
 
 
-def load_record(path: str | os.PathLike[str]) -> Record:
+def load_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the checked record of a run folder or a ``record.json``.
 
     Raises:
@@ -56,7 +56,7 @@ def load_record(path: str | os.PathLike[str]) -> Record:
         raise InputError(f"{file}: cannot be read: {error.strerror or error}", fix=_MAKE_ONE) from None
     except ValueError as error:
         raise InputError(f"{file}: not JSON: {error}", fix=_MAKE_ONE) from None
-    return check_record(record, str(file))
+    return dict(check_record(record, str(file)))
 
 
 def check_records(records: Sequence[Record]) -> tuple[Record, ...]:
