@@ -79,17 +79,13 @@ def fetch(
     tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Task names, or all.")],
     out: Annotated[Path, typer.Option(help="Folder to put the files in.")],
     mirror: Annotated[str | None, typer.Option(help="Address of a mirror with the same file names.")] = None,
-    from_dir: Annotated[
-        Path | None, typer.Option(help="Folder that has the files; they are checked and copied.")
-    ] = None,
+    from_dir: Annotated[Path | None, typer.Option(help="Folder that has the files; they are checked and copied.")] = None,
 ) -> None:
     """Fetch task files from where they are published: licence shown, digest checked. Goes to the network."""
     with _extra():
         from ctiforge.bench.fetch import fetch_task_files
-    for line in fetch_task_files(
-        tasks, out, base_url=mirror, from_dir=from_dir, report=lambda text: typer.echo(text, err=True)
-    ):
-        typer.echo(line)
+    for fetched in fetch_task_files(tasks, out, base_url=mirror, from_dir=from_dir):
+        typer.echo(f"{fetched.path}  {fetched.how}  sha256 {fetched.sha256}")
 
 
 @app.command("run")
@@ -112,6 +108,7 @@ def run(
     gold: Annotated[Path | None, _GOLD] = None,
     aliases: Annotated[Path | None, _ALIASES] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an endpoint's answer.")] = 120.0,
+    attempts: Annotated[int, typer.Option(min=1, help="Requests for one item at most, where an endpoint fails.")] = 5,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Ask a model every item under a protocol, keep every completion, score them, and show the result.
@@ -139,7 +136,7 @@ def run(
     flagged = _flagged(contamination) if contamination else None
 
     async def go() -> RunReport:
-        opened = await _opened(model, timeout)
+        opened = _opened(model, timeout, attempts)
         try:
             progress = BenchProgress(chosen.trials, visible=sys.stderr.isatty())
             return await run_benchmark(opened, loaded, chosen, out, flagged=flagged, progress=progress)
@@ -170,15 +167,18 @@ def _tell_end(report: RunReport) -> None:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-async def _opened(spec: str, timeout: float) -> TextModel:
+def _opened(spec: str, timeout: float, attempts: int) -> TextModel:
     from ctiforge.classify.as_model import EmbeddedModel
     from ctiforge.models.registry import open_model
+    from ctiforge.models.retry import RetryPolicy
 
     def embedded(rest: str) -> TextModel:
-        name, _, policy = (rest or "fast").partition("@")
-        return EmbeddedModel(name, policy=policy or "nvd")
+        name, _, policy = rest.partition("@")
+        return EmbeddedModel(name or "fast", policy=policy or "nvd")
 
-    return open_model(spec, timeout_s=timeout, more={"embedded": embedded})
+    endpoint = spec.partition(":")[0] in ("http", "https", "openai")
+    options = {"timeout_s": timeout, "retry": RetryPolicy(max_attempts=attempts)} if endpoint else {}
+    return open_model(spec, more={"embedded": embedded}, **options)
 
 
 def _flagged(path: Path) -> frozenset[str]:
@@ -195,11 +195,9 @@ def _flagged(path: Path) -> frozenset[str]:
 def models() -> None:
     """Say how models are named."""
     with _extra():
-        from ctiforge.models.registry import MODEL_SPECS
-    entries = {
-        **MODEL_SPECS,
-        "embedded[:NAME|PATH][@POLICY]": "ctiforge's own classifier (root cause mapping); policy nvd unless named",
-    }
+        from ctiforge.models.registry import SPECS
+    own = {"embedded[:NAME|PATH][@POLICY]": "ctiforge's own classifier, for root cause mapping; policy nvd unless named"}
+    entries = {**SPECS, **own}
     for spec, description in entries.items():
         typer.echo(f"{spec:<34} {description}")
 
