@@ -87,7 +87,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, header_only
 
 
 def test_a_template_file_that_is_not_there(header_only: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="none.jinja"):
+    with pytest.raises(SettingError, match=r"none\.jinja"):
         LlamaServerModel(header_only, chat_template=tmp_path / "none.jinja")
 
 

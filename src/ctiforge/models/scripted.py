@@ -152,7 +152,7 @@ def _check(sample_id: str, reply: Any) -> None:
 def _error(sample_id: str, error: Any) -> GenerationError | None:
     if error is None:
         return None
-    parts = {"kind": error} if isinstance(error, str) else error
+    parts: Any = {"kind": error} if isinstance(error, str) else error
     if not isinstance(parts, Mapping) or parts.get("kind") not in get_args(ErrorKind):
         kinds = ", ".join(get_args(ErrorKind))
         raise SettingError(f"the error for {sample_id!r} is {error!r}", fix=f"a kind of {kinds}, or an object with one")
