@@ -119,5 +119,5 @@ def write_results(folder: Path, record: Mapping[str, Any], results: Sequence[Sco
     with atomic_writer(folder / "scores.jsonl") as stream:
         for result in results:
             for item in result.items:
-                stream.write(orjson.dumps(asdict(item), option=orjson.OPT_APPEND_NEWLINE))
+                stream.write(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE))
     write_json(folder / "record.json", record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -107,7 +107,7 @@ class RunFolder:
         Raises:
             InputError: the disk is full or gone; what was kept before stays.
         """
-        line = orjson.dumps(asdict(completion), option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(completion, option=orjson.OPT_APPEND_NEWLINE)
         try:
             start = os.lseek(self._descriptor, 0, os.SEEK_END)
             if os.write(self._descriptor, line) != len(line):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,7 +68,8 @@ def list_all(as_json: Annotated[bool, _JSON] = False) -> None:
     if as_json:
         _print_json({"tasks": tasks, "protocols": protocols, "rules": rules})
         return
-    for title, entries in {"tasks": tasks, "protocols": protocols, "rules": rules}.items():
+    described: dict[str, Mapping[str, Mapping[str, Any]]] = {"tasks": tasks, "protocols": protocols, "rules": rules}
+    for title, entries in described.items():
         typer.echo(title)
         for name, entry in entries.items():
             typer.echo(f"  {name:<20} {entry['description']}")
