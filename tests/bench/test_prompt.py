@@ -68,6 +68,15 @@ def test_the_item_itself_is_never_an_example(number: int, seed: int) -> None:
     assert all(each.question != task.samples[number].question for each in chosen)
 
 
+def test_nearly_every_item_sees_the_same_examples() -> None:
+    task = loaded(40)
+    shown = [tuple(each.id for each in choose_exemplars(task, sample, 5, 42)) for sample in task.samples]
+    first = max(set(shown), key=shown.count)
+    assert shown.count(first) == 35
+    assert all(len(set(each) & set(first)) == 4 for each in shown if each != first)
+    assert first != tuple(each.id for each in choose_exemplars(task, task.samples[39], 5, 43))
+
+
 def test_too_few_other_items_for_the_examples() -> None:
     with pytest.raises(InputError, match=r"toy\.tsv: 4 other items"):
         choose_exemplars(loaded(5), loaded(5).samples[0], 5, 0)

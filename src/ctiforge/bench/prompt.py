@@ -59,14 +59,19 @@ def _solved(task: Task, sample: Sample) -> str:
 
 
 def choose_exemplars(loaded: LoadedTask, sample: Sample, shots: int, seed: int) -> Sequence[Sample]:
-    """Return `shots` other items with a gold answer, drawn for this item: never the item itself or one with its question."""
-    others = [each for each in loaded.samples if each.target and each.id != sample.id and each.question != sample.question]
+    """Return `shots` other items with a gold answer, never the item itself or one with its question.
+
+    All items are shuffled once by `seed`, and the first that may be shown are: the same ones for nearly every item, so that a
+    server with a prefix cache reads them once.
+    """
+    shuffled = random.Random(seed).sample(loaded.samples, len(loaded.samples))
+    others = [each for each in shuffled if each.target and each.id != sample.id and each.question != sample.question]
     if len(others) < shots:
         raise InputError(
             f"{loaded.path}: {len(others)} other items, but the protocol shows {shots} solved ones",
             fix="take a protocol without examples, or a longer file",
         )
-    return random.Random(f"{seed}/{sample.id}").sample(others, shots)
+    return others[:shots]
 
 
 def rotate_options(sample: Sample, permutation: int) -> Sample:

@@ -24,7 +24,7 @@ class Protocol:
     """Everything that decides what is asked and how an answer is read, apart from model and data.
 
     Attributes:
-        shots: solved examples before the question, other items of the same file, drawn for each item by `seed`.
+        shots: solved examples before the question: other items of the same file, chosen by `seed`.
         max_tokens: tokens of a completion at most.
         trials: passes over all items, each with seeds of its own.
         concurrency: requests in flight at most.
