@@ -131,7 +131,13 @@ def test_requests_that_wait_together_share_a_batch(folder: Path, monkeypatch: py
         return transformers_batch.answer_batch(model, requests)
 
     monkeypatch.setattr(transformers_local, "answer_batch", counting)
-    replies = ask(TransformersModel(folder, batch_size=4), *(GenerationRequest(prompt=f"{n}", max_tokens=2) for n in range(10)))
+    requests = [GenerationRequest(prompt=f"{number}", max_tokens=2) for number in range(10)]
+
+    async def work(model: TransformersModel) -> list[Generation]:
+        await model.info()  # so that all come when it is loaded
+        return await asyncio.gather(*(model.generate(request) for request in requests))
+
+    replies = use(TransformersModel(folder, batch_size=4), work)
     assert sizes == [4, 4, 2]
     assert all(reply.error is None for reply in replies)
 

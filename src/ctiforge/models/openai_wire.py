@@ -14,7 +14,17 @@ import orjson
 
 from ctiforge.models.generation import ErrorKind, FinishReason, Generation, GenerationError, GenerationRequest
 
-__all__ = ["ReplyError", "decode_document", "encode_body", "excerpt", "read_generation", "request_body", "request_path"]
+__all__ = [
+    "TOP_LOGPROBS",
+    "ReplyError",
+    "decode_document",
+    "encode_body",
+    "error_message",
+    "excerpt",
+    "read_generation",
+    "request_body",
+    "request_path",
+]
 
 TOP_LOGPROBS = 20
 """Tokens whose log-probability is asked for: the most that the chat API of OpenAI and a vLLM server with its defaults give."""
