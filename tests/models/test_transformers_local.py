@@ -86,9 +86,10 @@ def use(model: TransformersModel, work: Callable[[TransformersModel], Any]) -> A
 
 
 def ask(model: TransformersModel, *requests: GenerationRequest) -> list[Generation]:
-    """Ask everything at once."""
+    """Ask everything at once, when the model is loaded, so that it comes in one batch if it can."""
 
     async def work(model: TransformersModel) -> list[Generation]:
+        await model.info()
         return await asyncio.gather(*(model.generate(request) for request in requests))
 
     replies: list[Generation] = use(model, work)
@@ -132,12 +133,7 @@ def test_requests_that_wait_together_share_a_batch(folder: Path, monkeypatch: py
 
     monkeypatch.setattr(transformers_local, "answer_batch", counting)
     requests = [GenerationRequest(prompt=f"{number}", max_tokens=2) for number in range(10)]
-
-    async def work(model: TransformersModel) -> list[Generation]:
-        await model.info()  # so that all come when it is loaded
-        return await asyncio.gather(*(model.generate(request) for request in requests))
-
-    replies = use(TransformersModel(folder, batch_size=4), work)
+    replies = ask(TransformersModel(folder, batch_size=4), *requests)
     assert sizes == [4, 4, 2]
     assert all(reply.error is None for reply in replies)
 
