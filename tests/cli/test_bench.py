@@ -178,6 +178,21 @@ def test_faults_that_pass_are_retried_and_leave_no_trace_in_the_score(stub: Any,
     assert sum(attempts) == 30 + 7
 
 
+@pytest.mark.parametrize("option", ["dtype", "=1", "no name=1"])
+def test_an_option_without_a_value_is_a_usage_error(option: str, toy: Path, tmp_path: Path) -> None:
+    settings = ["--task", str(toy), "--data", str(toy.parent), "--out", str(tmp_path / "run"), "--option", option]
+    shown = CliRunner().invoke(app, ["bench", "run", "--model", "baseline:constant=A", *settings])
+    assert shown.exception is not None
+    assert getattr(shown.exception, "exit_code", None) == ExitCode.USAGE
+
+
+def test_an_option_that_the_backend_does_not_have_is_a_usage_error(toy: Path, tmp_path: Path) -> None:
+    settings = ["--task", str(toy), "--data", str(toy.parent), "--out", str(tmp_path / "run"), "--option", "dtype=bf16"]
+    shown = CliRunner().invoke(app, ["bench", "run", "--model", "baseline:constant=A", *settings])
+    assert "dtype" in str(shown.exception)
+    assert getattr(shown.exception, "exit_code", None) == ExitCode.USAGE
+
+
 @pytest.mark.enable_socket
 def test_nobody_at_the_address_is_an_error_with_a_fix(toy: Path, tmp_path: Path, stub: Any) -> None:
     class Gone:

@@ -110,6 +110,10 @@ def run(
     aliases: Annotated[Path | None, _ALIASES] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for an endpoint's answer.")] = 120.0,
     attempts: Annotated[int, typer.Option(min=1, help="Requests for one item at most, where an endpoint fails.")] = 5,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Setting of the model's backend: dtype=bf16, context_size=8192."),
+    ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Ask a model every item under a protocol, keep every completion, score them, and show the result.
@@ -137,7 +141,7 @@ def run(
     flagged = _flagged(contamination) if contamination else None
 
     async def go() -> RunReport:
-        opened = _opened(model, timeout, attempts)
+        opened = _opened(model, timeout, attempts, _options(option or []))
         try:
             progress = BenchProgress(chosen.trials, visible=sys.stderr.isatty())
             return await run_benchmark(opened, loaded, chosen, out, flagged=flagged, progress=progress)
@@ -168,7 +172,21 @@ def _tell_end(report: RunReport) -> None:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def _opened(spec: str, timeout: float, attempts: int) -> TextModel:
+def _options(pairs: list[str]) -> dict[str, Any]:
+    """Read ``name=value``; a value that is JSON (true, 8192, 0.5) is that, any other a text."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise SettingError(f"--option {pair!r} is not NAME=VALUE", fix="for example --option context_size=8192")
+        try:
+            options[name.strip()] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            options[name.strip()] = value
+    return options
+
+
+def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any]) -> TextModel:
     from ctiforge.classify.as_model import EmbeddedModel
     from ctiforge.models.registry import open_model
     from ctiforge.models.retry import RetryPolicy
@@ -178,8 +196,8 @@ def _opened(spec: str, timeout: float, attempts: int) -> TextModel:
         return EmbeddedModel(name or "fast", policy=policy or "nvd")
 
     endpoint = spec.partition(":")[0] in ("http", "https", "openai")
-    options = {"timeout_s": timeout, "retry": RetryPolicy(max_attempts=attempts)} if endpoint else {}
-    return open_model(spec, more={"embedded": embedded}, **options)
+    waiting = {"timeout_s": timeout, "retry": RetryPolicy(max_attempts=attempts)} if endpoint else {}
+    return open_model(spec, more={"embedded": embedded}, **waiting | options)
 
 
 def _flagged(path: Path) -> frozenset[str]:

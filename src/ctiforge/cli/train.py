@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ctiforge.core.errors import InputError, MissingExtraError, RecipeError, did_you_mean
+from ctiforge.cli.recipe_files import copy_bundled_recipe
+from ctiforge.core.errors import MissingExtraError
 
 __all__ = ["app"]
 
@@ -41,20 +41,9 @@ def list_recipes() -> None:
 def copy_recipe(name: Annotated[str, typer.Argument()], target: Annotated[Path, typer.Argument()]) -> None:
     """Copy a bundled recipe, comments and all, to change it."""
     try:
-        from ctiforge.recipes.reading import bundled_recipe_path, bundled_recipes
+        copy_bundled_recipe(name, target, "classifier")
     except ImportError as error:
         raise _need_extra(error) from None
-    names = bundled_recipes("classifier")
-    if name not in names:
-        hint = did_you_mean(name, names) or f"bundled recipes: {', '.join(names)}"
-        raise RecipeError(f"no bundled recipe named {name!r}", fix=hint)
-    try:
-        with bundled_recipe_path(name).open("rb") as source, target.open("xb") as copy:
-            shutil.copyfileobj(source, copy)
-    except FileExistsError:
-        raise InputError(f"{target}: exists already", fix="name a file that does not exist") from None
-    except OSError as error:
-        raise InputError(f"{target}: cannot write ({error.strerror})", fix="name a file in a folder that exists") from None
     typer.echo(f"{target}: change it, then: ctiforge train validate {target}")
 
 
