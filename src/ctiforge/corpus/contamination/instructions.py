@@ -1,0 +1,128 @@
+"""The instruction that many prompts share, found in the prompts themselves, so that it is not taken for overlap."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Instructions", "all_instructions", "find_instructions", "split_answer"]
+
+_TOKEN: Final = re.compile(r"\S+")
+_BORDER: Final = re.compile(r"[.:?!>\])*#]$")
+_SEPARATOR: Final = re.compile(
+    r"(?:^|(?<=\s))(?:\*\*|#+ *)?(?:CVE Description|Vulnerability Description|Question|Text|Input)\s*:(?:\*\*)?[ \t]*\n?\s*"
+)
+# Where the answer starts in a conversation that was flattened to one text, by the markers of common chat templates.
+_ANSWER: Final = re.compile(
+    r"<\|im_start\|>\s*assistant|<start_of_turn>\s*model|<\|assistant\|>|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>"
+    r"|\[/INST\]|\n#+ *(?:Response|Answer|Output)\s*:?|\n(?:Response|Assistant)\s*:"
+)
+_TEMPLATE_MARK: Final = re.compile(r"<\|[\w-]+\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<bos>|<eos>")
+_MAX_TOKENS = 400
+_MIN_TOKENS = 4
+_MIN_REST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """Word sequences that prompts begin or end with, the longest first.
+
+    Attributes:
+        prefixes, suffixes: each a tuple of the words between white space.
+        shares: share of the prompts looked at that each prefix begins.
+    """
+
+    prefixes: tuple[tuple[str, ...], ...] = ()
+    suffixes: tuple[tuple[str, ...], ...] = ()
+    shares: tuple[float, ...] = ()
+
+    def strip(self, text: str) -> str:
+        """Return `text` without a shared beginning and end; if nothing much is left, `text` itself.
+
+        A text with no shared beginning loses what stands before a known separator such as ``CVE Description:``.
+        """
+        spans = [match.span() for match in _TOKEN.finditer(text)]
+        begin, end = 0, len(spans)
+        words = [text[start:stop] for start, stop in spans]
+        for prefix in self.prefixes:
+            if tuple(words[: len(prefix)]) == prefix:
+                begin = len(prefix)
+                break
+        for suffix in self.suffixes:
+            if len(suffix) <= end - begin and tuple(words[end - len(suffix) :]) == suffix:
+                end -= len(suffix)
+                break
+        if end - begin < _MIN_REST:
+            return text
+        kept = text[spans[begin][0] : spans[end - 1][1]]
+        return _after_separator(kept)
+
+    def joined(self, other: Instructions) -> Instructions:
+        """Return both."""
+        prefixes = dict(zip((*other.prefixes, *self.prefixes), (*other.shares, *self.shares), strict=True))
+        ordered = sorted(prefixes, key=lambda each: (-len(each), each))
+        suffixes = sorted({*self.suffixes, *other.suffixes}, key=lambda each: (-len(each), each))
+        return Instructions(tuple(ordered), tuple(suffixes), tuple(prefixes[each] for each in ordered))
+
+
+def _after_separator(text: str) -> str:
+    match = _SEPARATOR.search(text)
+    if match is None:
+        return text
+    rest = text[match.end() :]
+    return rest if len(rest.split()) >= _MIN_REST else text
+
+
+def find_instructions(prompts: Collection[str], *, min_share: float = 0.2, min_prompts: int = 10) -> Instructions:
+    """Return the beginnings and ends that at least `min_share` of the prompts, and `min_prompts` different ones, share.
+
+    A beginning ends at punctuation, so that ``... CWE ID. CVE Description:`` is one and the ``A`` that many descriptions begin
+    with is not part of it. All such borders on the way count, so prompts of several kinds are served.
+    """
+    tokens = [_TOKEN.findall(prompt) for prompt in sorted(set(prompts))]
+    needed = max(min_prompts, min_share * len(tokens))
+    heads = _shared([each[:_MAX_TOKENS] for each in tokens], needed)
+    tails = _shared([each[: -_MAX_TOKENS - 1 : -1] for each in tokens], needed)
+    borders = sorted((path for path in heads if _BORDER.search(path[-1])), key=lambda each: (-len(each), each))
+    ordered: list[tuple[str, ...]] = []
+    for path in borders:  # a border that the same prompts all pass on their way to a later one is no end
+        if not any(heads[longer] == heads[path] and longer[: len(path)] == path for longer in ordered):
+            ordered.append(path)
+    longest = [path for path in tails if not any(other[: len(path)] == path for other in tails if len(other) > len(path))]
+    suffixes = sorted((path[::-1] for path in longest), key=lambda each: (-len(each), each))
+    return Instructions(tuple(ordered), tuple(suffixes), tuple(heads[each] / len(tokens) for each in ordered))
+
+
+def _shared(sequences: Sequence[Sequence[str]], needed: float) -> dict[tuple[str, ...], int]:
+    """Return every beginning of `_MIN_TOKENS` words or more that `needed` of the sequences have, with their number."""
+    found: dict[tuple[str, ...], int] = {}
+    groups: list[tuple[tuple[str, ...], Sequence[Sequence[str]]]] = [((), sequences)]
+    while groups:
+        path, members = groups.pop()
+        following = Counter(each[len(path)] for each in members if len(each) > len(path))
+        for word, count in following.items():
+            if count < needed:
+                continue
+            longer = (*path, word)
+            if len(longer) >= _MIN_TOKENS:
+                found[longer] = count
+            groups.append((longer, [each for each in members if len(each) > len(path) and each[len(path)] == word]))
+    return found
+
+
+def split_answer(text: str) -> tuple[str, str]:
+    """Return prompt and answer of a conversation written as one text; the answer is empty where no marker tells it."""
+    match = _ANSWER.search(text)
+    prompt, answer = (text[: match.start()], text[match.end() :]) if match else (text, "")
+    return _TEMPLATE_MARK.sub(" ", prompt).strip(), _TEMPLATE_MARK.sub(" ", answer).strip()
+
+
+def all_instructions(groups: Iterable[Collection[str]]) -> Instructions:
+    """Return the instructions of several groups of prompts, each looked at by itself."""
+    found = Instructions()
+    for prompts in groups:
+        found = found.joined(find_instructions(prompts))
+    return found
