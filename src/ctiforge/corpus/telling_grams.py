@@ -1,0 +1,127 @@
+"""Which word n-grams of descriptions go with which label, counted on the corpus."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ctiforge.corpus.cwe_phrases import TokenizedText, TokenSpan
+
+__all__ = ["TellingGrams"]
+
+_MAX_N = 3
+_MIN_TEXTS = 5
+_MIN_Z = 3.0
+_MIN_PRECISION = 0.35
+
+
+class TellingGrams:
+    """N-grams of one to three stems that occur much more often with one label than with all others.
+
+    By the z-score of the log odds ratio with an informative Dirichlet prior (Monroe, Colaresi and Quinn, Political Analysis
+    2008, section 3.3.1, equations 16, 19 and 22), over numbers of texts. An n-gram counts for a label if at least five texts
+    with the label have it, they are 35 % or more of all texts that have it, its z-score is 3 or more, and one of its stems is
+    among `weakness_stems`, so that a vendor's name or a product class is no evidence.
+
+    Args:
+        texts, labels: the corpus to count on, of equal length.
+        weakness_stems: stems of the names and terms of all weaknesses.
+        progress: called with the number of texts counted, of twice their number.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[TokenizedText],
+        labels: Sequence[str],
+        weakness_stems: frozenset[str],
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> None:
+        self._scores: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        frequent = _frequent_grams(texts, weakness_stems, progress)
+        if not frequent:
+            return
+        grams = sorted(frequent)
+        number = {gram: i for i, gram in enumerate(grams)}
+        names = sorted(set(labels))
+        place = {label: i for i, label in enumerate(names)}
+        codes: list[npt.NDArray[np.int64]] = []
+        for done, (text, label) in enumerate(zip(texts, labels, strict=True)):
+            found = {number[gram] for gram, _ in grams_of(text) if gram in number}
+            codes.append(np.fromiter(found, np.int64, len(found)) * len(names) + place[label])
+            if done % 1000 == 0:
+                progress(len(texts) + done)
+        pairs, counts = np.unique(np.concatenate(codes), return_counts=True)
+        gram_of, label_of = pairs // len(names), pairs % len(names)
+        z, precision = _scores(counts, gram_of, label_of, np.array([frequent[gram] for gram in grams]), len(names))
+        telling = (counts >= _MIN_TEXTS) & (z >= _MIN_Z) & (precision >= _MIN_PRECISION)
+        for i in np.flatnonzero(telling):
+            self._scores[names[label_of[i]]][grams[gram_of[i]]] = float(z[i] * precision[i])
+
+    def __len__(self) -> int:
+        return sum(map(len, self._scores.values()))
+
+    def find(self, text: TokenizedText, label: str) -> TokenSpan | None:
+        """Return the place of the n-gram that tells most for `label`, joined with others that overlap it, or None."""
+        scores = self._scores.get(label)
+        if not scores:
+            return None
+        found = [(scores[gram], span) for gram, span in grams_of(text) if gram in scores]
+        if not found:
+            return None
+        best = max(found, key=lambda item: (item[0], -item[1].first))[1]
+        first, last = best.first, best.last
+        for _, span in found:
+            if span.first <= best.last and span.last >= best.first:
+                first, last = min(first, span.first), max(last, span.last)
+        return TokenSpan(first, last)
+
+
+def grams_of(text: TokenizedText) -> Iterator[tuple[str, TokenSpan]]:
+    """Yield every n-gram that stays within a part of a sentence, and its place."""
+    for first in range(len(text.stems)):
+        for last in range(first, min(first + _MAX_N, len(text.stems))):
+            if text.part[last] != text.part[first]:
+                break
+            yield " ".join(text.stems[first : last + 1]), TokenSpan(first, last)
+
+
+def _frequent_grams(
+    texts: Sequence[TokenizedText], weakness_stems: frozenset[str], progress: Callable[[int], None]
+) -> dict[str, int]:
+    """Return the number of texts of each n-gram with a weakness stem that enough texts have."""
+    stems = Counter(stem for text in texts for stem in set(text.stems))
+    usable = {stem for stem, count in stems.items() if count >= _MIN_TEXTS}
+    counts: Counter[str] = Counter()
+    for done, text in enumerate(texts):
+        known = [stem in usable for stem in text.stems]
+        telling = [stem in weakness_stems for stem in text.stems]
+        counts.update(
+            {
+                gram
+                for gram, span in grams_of(text)
+                if any(telling[span.first : span.last + 1]) and all(known[span.first : span.last + 1])
+            }
+        )
+        if done % 1000 == 0:
+            progress(done)
+    return {gram: count for gram, count in counts.items() if count >= _MIN_TEXTS}
+
+
+def _scores(
+    counts: npt.NDArray[np.int64],
+    gram_of: npt.NDArray[np.int64],
+    label_of: npt.NDArray[np.int64],
+    in_all: npt.NDArray[np.int64],
+    labels: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return z-score and precision of each (gram, label) pair; the prior is the n-grams' share of all, worth 1,000 of them."""
+    everything = in_all[gram_of].astype(np.float64)
+    of_label = np.bincount(label_of, weights=counts, minlength=labels)[label_of]
+    total = float(counts.sum())
+    prior = 1000 * everything / total
+    inside, outside = counts + prior, everything - counts + prior
+    log_odds = np.log(inside / (of_label + 1000 - inside)) - np.log(outside / (total - of_label + 1000 - outside))
+    return log_odds / np.sqrt(1 / inside + 1 / outside), counts / everything
