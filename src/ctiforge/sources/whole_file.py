@@ -38,7 +38,7 @@ def read_whole_file(path: str | os.PathLike[str], what: str, fix: str, wanted: C
         except StreamError as error:
             stream.trouble.append(error)
         if stream.trouble:
-            raise InputError(f"{shown}: {what} cannot be read: {stream.trouble[0].detail}", fix=fix)
+            raise InputError(f"{shown}: {what} cannot be read: {_why(stream.trouble[0])}", fix=fix)
         if not stream.member or wanted is None or wanted(stream.member):
             taken[stream.member] = data
     if len(taken) != 1:
@@ -58,7 +58,7 @@ def first_byte(path: str | os.PathLike[str], what: str, fix: str) -> bytes:
         if start := stream.head.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
             return start[:1]
         if stream.trouble:
-            raise InputError(f"{printable_path(found.path)}: {what} cannot be read: {stream.trouble[0].detail}", fix=fix)
+            raise InputError(f"{printable_path(found.path)}: {what} cannot be read: {_why(stream.trouble[0])}", fix=fix)
     return b""
 
 
@@ -70,3 +70,8 @@ def _find(path: str | os.PathLike[str], what: str, fix: str) -> FoundFile:
     if not isinstance(found, FoundFile):
         raise InputError(f"{printable_path(text)}: {what} cannot be read: {found.detail}", fix=fix)
     return found
+
+
+def _why(trouble: StreamError) -> str:
+    """Return the reason without the remark that feeds are read up to the damage: a catalogue is not."""
+    return trouble.detail.removesuffix("; what came before was read")
