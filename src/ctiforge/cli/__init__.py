@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ctiforge import __version__
-from ctiforge.cli import bench, classify, cwe, doctor, train
+from ctiforge.cli import bench, classify, corpus, cwe, doctor, train
 from ctiforge.core.errors import CtiforgeError
 
 __all__ = ["app", "main"]
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("classify")(classify.classify)
 app.add_typer(cwe.app, name="cwe")
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)

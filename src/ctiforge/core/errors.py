@@ -38,6 +38,8 @@ class ExitCode(IntEnum):
     """Not one record could be read."""
     INCOMPLETE = 5
     """A benchmark run has trials without a score, because requests failed; the same command asks for these again."""
+    CONTAMINATED = 6
+    """A training corpus holds benchmark items at a level that was forbidden."""
     INTERRUPTED = 130
     """Ctrl-C; complete lines were left behind."""
 

@@ -34,7 +34,7 @@ from ctiforge.corpus.rows import data_files
 
 __all__ = ["AuditJob", "check_record", "run_audit"]
 
-_SAMPLE = 20_000
+_SAMPLE = 10_000
 _PROMPTS_LOOKED_AT = 4_000
 _CHUNK = 512
 _CHUNKS_IN_FLIGHT = 3
@@ -88,7 +88,7 @@ def run_audit(
         raise InputError(f"{path}: no record that can be checked", fix="name a file with a text in each row")
     shared = find_instructions([record.prompt for record in sample.records[:_PROMPTS_LOOKED_AT]])
     instructions = shared.joined(benchmarks.instructions)
-    background = tuple(instructions.strip(record.prompt) for record in sample.records)
+    background = tuple(instructions.remove_from(record.prompt) for record in sample.records)
     job = AuditJob(benchmarks, settings, background, instructions, embed)
     report = AuditReport(
         corpus=str(path),
@@ -176,11 +176,11 @@ class _Worker:
 
 def check_record(checker: ContaminationChecker, instructions: Instructions, record: AuditRecord) -> RecordFinding:
     """Compare one record with all items: its prompt without shared instructions, and its other texts, each by itself."""
-    bare = instructions.strip(record.prompt)
+    bare = instructions.remove_from(record.prompt)
     parts = checker.parts(bare)
     shown = bare
     for extra in record.extra:
-        stripped = instructions.strip(extra)
+        stripped = instructions.remove_from(extra)
         parts += [part for part in checker.parts(stripped) if len(part.split()) >= _MIN_ANSWER_WORDS]
         if len(bare.split()) < _MIN_ANSWER_WORDS:
             shown = stripped

@@ -74,7 +74,7 @@ class AuditReport:
             item at the strictest level of its pairs; the other levels stand beside these.
         details: for ``exact_id``, ``source_object`` and ``ngram``: the same by detail (``own``, ``named``; ``words``,
             ``phrases``).
-        found: benchmark file to the number of items found at ``exact_id`` or any of `TEXT_LEVELS`.
+        found: benchmark file to the number of items found at ``exact_id``, ``exact_text`` or ``near_duplicate``.
         sweep: Jaccard threshold to benchmark file to items with a record at least so near, and records likewise.
         pairs: the best pair of each item found in its text, by level and then by falling score.
         instructions: beginnings that prompts share, with their share, as left out of the comparison.
@@ -141,7 +141,7 @@ def gather_findings(report: AuditReport, findings: Iterable[RecordFinding]) -> N
     for name in sorted({name for name, _ in record_counts if "/" in name}):
         counted = [LevelCount(len(item_sets[name, file]), record_counts[name, file]) for file in files]
         report.details[name] = LevelCount(sum(each.items for each in counted), sum(each.records for each in counted))
-    levels = ("exact_id", *TEXT_LEVELS)
+    levels = ("exact_id", "exact_text", "near_duplicate")
     report.found = {file: len(set().union(*(item_sets.get((level, file), set()) for level in levels))) for file in files}
     for step in SWEEP:
         near = Counter(items[place].file for place, value in nearest.items() if value >= step - 1e-9)

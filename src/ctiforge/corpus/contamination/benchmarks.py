@@ -174,7 +174,7 @@ def _items(rows: Sequence[FileRow], file: str) -> tuple[list[BenchmarkItem], str
     for row, text in zip(rows, texts, strict=True):
         columns = _columns(row.cells)
         options = _options(columns)
-        bare = instructions.strip(text) if instructions else text
+        bare = instructions.remove_from(text) if instructions else text
         if not options and (choices := find_choices(bare)):
             bare, options = choices.question, choices.options
         address = " ".join(str(columns[name]) for name in _ID_COLUMNS if isinstance(columns.get(name), str | int))

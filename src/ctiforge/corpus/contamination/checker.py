@@ -139,7 +139,7 @@ class ContaminationChecker:
         A pair of text and item counts at the strictest of `TEXT_LEVELS` that it reaches; the other levels stand beside it.
 
         Args:
-            text: the part to compare, without an instruction that many records share (`Instructions.strip`).
+            text: the part to compare, without an instruction that many records share (`Instructions.remove_from`).
             ids: the record's own identifiers; `source_id`: the object it is about.
             kind: ``rcm`` leaves out ``source_object``, since the CWE that such a record names is its answer.
         """

@@ -12,6 +12,7 @@ __all__ = ["Instructions", "all_instructions", "find_instructions", "split_answe
 
 _TOKEN: Final = re.compile(r"\S+")
 _BORDER: Final = re.compile(r"[.:?!>\])*#]$")
+_HEADING: Final = re.compile(r"\*\*|#|<|\[")
 _SEPARATOR: Final = re.compile(
     r"(?:^|(?<=\s))(?:\*\*|#+ *)?(?:CVE Description|Vulnerability Description|Question|Text|Input)\s*:(?:\*\*)?[ \t]*\n?\s*"
 )
@@ -39,7 +40,7 @@ class Instructions:
     suffixes: tuple[tuple[str, ...], ...] = ()
     shares: tuple[float, ...] = ()
 
-    def strip(self, text: str) -> str:
+    def remove_from(self, text: str) -> str:
         """Return `text` without a shared beginning and end; if nothing much is left, `text` itself.
 
         A text with no shared beginning loses what stands before a known separator such as ``CVE Description:``.
@@ -92,7 +93,9 @@ def find_instructions(prompts: Collection[str], *, min_share: float = 0.2, min_p
         if not any(heads[longer] == heads[path] and longer[: len(path)] == path for longer in ordered):
             ordered.append(path)
     longest = [path for path in tails if not any(other[: len(path)] == path for other in tails if len(other) > len(path))]
-    suffixes = sorted((path[::-1] for path in longest), key=lambda each: (-len(each), each))
+    suffixes = sorted(
+        {ending for path in longest if (ending := _ending(path[::-1], tokens))}, key=lambda each: (-len(each), each)
+    )
     return Instructions(tuple(ordered), tuple(suffixes), tuple(heads[each] / len(tokens) for each in ordered))
 
 
@@ -111,6 +114,16 @@ def _shared(sequences: Sequence[Sequence[str]], needed: float) -> dict[tuple[str
                 found[longer] = count
             groups.append((longer, [each for each in members if len(each) > len(path) and each[len(path)] == word]))
     return found
+
+
+def _ending(words: tuple[str, ...], prompts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return what of a shared end begins as a sentence or a heading does, so that it does not cut one in two; maybe nothing."""
+    before = [each[-len(words) - 1] for each in prompts if len(each) > len(words) and tuple(each[-len(words) :]) == words]
+    if sum(bool(_BORDER.search(word)) for word in before) >= 0.9 * len(before):
+        return words
+    starts = (place for place, word in enumerate(words) if _HEADING.match(word) or (place and _BORDER.search(words[place - 1])))
+    ending = words[next(starts, len(words)) :]
+    return ending if len(ending) >= _MIN_TOKENS else ()
 
 
 def split_answer(text: str) -> tuple[str, str]:

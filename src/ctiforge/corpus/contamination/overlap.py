@@ -36,7 +36,7 @@ class WordOverlapIndex:
     is what a sweep over thresholds needs; the cost of a query does not depend on how alike the texts are.
 
     Args:
-        texts: normalised texts, words between spaces.
+        texts: normalised texts, words between spaces, none empty.
         weigh: the weight of a word, above 0.
     """
 
@@ -66,7 +66,6 @@ class WordOverlapIndex:
         shared = np.bincount(places, minlength=self._n)
         weight = np.bincount(places, np.repeat(weights, [len(each) for each in lists]), minlength=self._n)
         total = float(weights.sum()) + sum(self._weigh(word) for word in words if word not in self._lists)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            jaccard = shared / (len(words) + self._sizes - shared)
-            weighted = weight / np.maximum(total + self._totals - weight, 1e-12)
-        return Overlaps(np.nan_to_num(jaccard), np.minimum(weighted, 1.0), shared)
+        jaccard = shared / (len(words) + self._sizes - shared)
+        weighted = weight / (total + self._totals - weight)
+        return Overlaps(jaccard, np.minimum(weighted, 1.0), shared)
