@@ -12,7 +12,7 @@ from ctiforge.sources.attack_objects import Analytic, DataComponent, Mitigation
 
 __all__ = ["defence_generators"]
 
-_NO_MITIGATIONS: Final = ("do not mitigate", "mitigation limited or not effective")
+_NO_MITIGATIONS: Final = ("do not mitigate", "mitigation limited or not effective", "pre-compromise")
 _MOST_LISTED = 6
 
 
@@ -107,10 +107,10 @@ def _mitigation_use(graph: TechniqueGraph) -> Generator:
         found = [[key for each in group for key in by_technique.get(each, ())] for group in groups]
         return [[key for key in group if key.partition("@")[0] != own] for group in found]
 
-    def answer(fact: Fact) -> str:
-        mitigation, _, technique = fact.value.partition("@")
+    def whole(key: str) -> str:
+        mitigation, _, technique = key.partition("@")
         found = attack.graph.get(mitigation, "mitigates", technique)
-        return summary(found.description) if found else ""
+        return found.description if found else ""
 
     facts = [fact(key) for key in texts]
     return Generator(
@@ -121,6 +121,7 @@ def _mitigation_use(graph: TechniqueGraph) -> Generator:
         right=lambda fact: (fact.value,),
         near=near,
         show=lambda key: texts[key],
+        whole=whole,
         prose=True,
         choices=(
             "How is {mitigation} applied against {name} ({id}), according to ATT&CK?",
@@ -130,7 +131,7 @@ def _mitigation_use(graph: TechniqueGraph) -> Generator:
             "How does {mitigation} help against {name} ({id})?",
             "What does ATT&CK advise under {mitigation} to counter {name}?",
         ),
-        answer=answer,
+        answer=lambda fact: summary(whole(fact.value)),
         short_facts=facts,
     )
 
@@ -202,6 +203,7 @@ def _analytics(graph: TechniqueGraph) -> Generator:
         doubtful=lambda fact: {a for each in graph.kin(fact.subject) for a in graph.analytics(each)},
         near=near,
         show=lambda own: told.get(own) or analytics[own].description,
+        whole=lambda own: analytics[own].description,
         prose=True,
         choices=(
             "Which behaviour does ATT&CK's analytic for {name} ({id}) on {platform} look for?",

@@ -69,6 +69,7 @@ def _definitions(graph: TechniqueGraph) -> Iterator[Generator]:
         doubtful=kin,
         near=lambda fact: [[each for each in group if each in told] for group in graph.near(fact.subject)],
         show=lambda own: told[own],
+        whole=lambda own: attack[own].description,
         prose=True,
         choices=(
             "Which statement describes the ATT&CK technique {name} ({id})?",

@@ -82,6 +82,7 @@ def _definitions(graph: PatternGraph) -> Iterator[Generator]:
         doubtful=lambda fact: graph.kin(fact.subject),
         near=lambda fact: [[each for each in group if each in told] for group in graph.near(fact.subject)],
         show=lambda own: told[own],
+        whole=lambda own: capec[own].description,
         prose=True,
         choices=("What does an adversary do in {name} ({id})?", "Which statement describes the attack pattern {name}?"),
         shorts=("What is the attack pattern {name} ({id})?", "Explain {id} ({name}) as CAPEC describes it."),
@@ -206,11 +207,13 @@ def _listed_texts(
 ) -> Generator:
     """Questions about one of a pattern's lists of texts; the key of a text is ``CAPEC-66#0``."""
     capec = graph.capec
+    whole: dict[str, str] = {}
     shown: dict[str, str] = {}
     keys: dict[str, list[str]] = {}
     for each in capec:
         for number, text in enumerate(texts(each)):
             key = f"{each.id}#{number}"
+            whole[key] = text
             keys.setdefault(each.id, []).append(key)
             first = summary(text, 220)
             if len(first) >= 25:
@@ -231,7 +234,8 @@ def _listed_texts(
         right=lambda fact: keys[fact.subject],
         doubtful=lambda fact: {key for each in graph.kin(fact.subject) for key in keys.get(each, ())},
         near=near,
-        show=lambda key: shown.get(key) or texts(capec[key.partition("#")[0]])[int(key.partition("#")[2])],
+        show=lambda key: shown.get(key) or whole[key],
+        whole=lambda key: whole[key],
         prose=True,
         choices=choices,
         shorts=shorts,

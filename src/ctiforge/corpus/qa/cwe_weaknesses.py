@@ -76,6 +76,7 @@ def _definitions(graph: WeaknessGraph) -> Iterator[Generator]:
         doubtful=lambda fact: graph.kin(fact.subject),
         near=lambda fact: [[each for each in group if each in told] for group in graph.near(fact.subject)],
         show=lambda own: told[own],
+        whole=lambda own: cwe[own].description,
         prose=True,
         choices=("What goes wrong in {id} ({name})?", "Which statement describes {name} ({id})?"),
         shorts=("What is {id} ({name})?", "Explain the weakness {name}.", "What does {id} mean?"),
@@ -257,9 +258,7 @@ def _closed_lists(graph: WeaknessGraph) -> Iterator[Generator]:
     )
     yield listed(
         "language",
-        lambda each: [
-            n for kind, n in each.platforms if kind == "Language" and not n.startswith("Not ") and "Compiled" not in n
-        ],
+        _languages,
         ("For which programming language does CWE list {name} ({id})?",),
         ("For which programming languages does CWE list {id} ({name})?",),
     )
@@ -282,6 +281,13 @@ def _closed_lists(graph: WeaknessGraph) -> Iterator[Generator]:
         known=_LEVELS,
         kin_too=False,
     )
+
+
+def _languages(weakness: WeaknessText) -> list[str]:
+    """Return the languages of a weakness; none where a whole class is listed, for then any language of it is right."""
+    names = [name for kind, name in weakness.platforms if kind == "Language"]
+    whole_class = any(name.startswith("Not ") or "Compiled" in name or "Interpreted" in name for name in names)
+    return [] if whole_class else [name for name in names if name.casefold() not in _VAGUE]
 
 
 def _real(values: Iterator[str]) -> list[str]:
@@ -338,6 +344,7 @@ def _listed_texts(
         doubtful=lambda fact: {key for each in graph.kin(fact.subject) for key in keys.get(each, ())},
         near=near,
         show=lambda key: shown.get(key) or whole[key],
+        whole=lambda key: whole[key],
         prose=True,
         choices=choices,
         shorts=shorts,

@@ -24,7 +24,7 @@ from ctiforge.corpus.qa.question import Fact, Generator
 from ctiforge.corpus.qa.settings import QaSettings
 from ctiforge.corpus.qa.technique_graph import TechniqueGraph
 from ctiforge.corpus.qa.weakness_graph import WeaknessGraph
-from ctiforge.corpus.qa.wording import CHOICE_INSTRUCTIONS, LAYOUTS, SHORT_INSTRUCTIONS, word_overlap
+from ctiforge.corpus.qa.wording import CHOICE_INSTRUCTIONS, LAYOUTS, SHORT_INSTRUCTIONS, mentions, word_overlap
 from ctiforge.corpus.record import CorpusRecord
 
 __all__ = ["build_generators", "generate_qa"]
@@ -137,6 +137,7 @@ class _Maker:
         right = set(generator.right(fact))
         barred = right | set(generator.doubtful(fact)) | {fact.value}
         right_texts = [generator.show(value) for value in {*right, fact.value}]
+        whole_texts = [generator.whole(value) for value in {*right, fact.value}] if generator.whole is not None else right_texts
         taken_texts = {text.casefold() for text in right_texts}
         found: list[str] = []
         for group in generator.near(fact):
@@ -146,7 +147,10 @@ class _Maker:
                 text = generator.show(value)
                 if value in barred or text.casefold() in taken_texts or len(text) > self.settings.longest_option:
                     continue
-                if generator.prose and any(word_overlap(text, other) >= _TOO_ALIKE for other in right_texts):
+                if generator.prose and (
+                    any(word_overlap(text, other) >= _TOO_ALIKE for other in right_texts)
+                    or any(mentions(other, text) for other in whole_texts)
+                ):
                     continue
                 found.append(value)
                 if len(found) == len(_LETTERS) - 1:

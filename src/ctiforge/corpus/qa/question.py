@@ -52,6 +52,7 @@ class Generator:
             technique). They are never offered.
         near: values that may be wrong options, nearest first, in groups; each group is shuffled.
         show: the text of a value.
+        whole: all that the catalogue says where `show` shortens it; a wrong option must not be a part of it.
         choices: templates of multiple-choice questions; none means there are no such questions.
         shorts: templates of questions with a free answer.
         answer: the free answer.
@@ -72,5 +73,6 @@ class Generator:
     shorts: Sequence[str] = ()
     answer: Callable[[Fact], str] | None = None
     short_facts: Sequence[Fact] | None = None
+    whole: Callable[[str], str] | None = None
     labels: bool = False
     prose: bool = False
