@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctiforge.core.errors import ModelError
-from ctiforge.models.linear import Calibration, LinearModel, QuantizedWeights, load_linear_model, write_linear_model
+from ctiforge.models.linear import (
+    Calibration,
+    HiddenLayer,
+    LinearModel,
+    QuantizedWeights,
+    load_linear_model,
+    write_linear_model,
+)
 
 VOCABULARY = ["inject", "overflow", "sql", "sql inject"]
 MANIFEST: dict[str, Any] = {
@@ -31,6 +39,16 @@ def weights() -> QuantizedWeights:
         np.array([0.1, -0.1], dtype=np.float32),
         np.array([1.0, 2.0, 1.0, 3.0], dtype=np.float32),
     )
+
+
+def with_hidden_layer() -> QuantizedWeights:
+    layer = HiddenLayer(
+        np.array([[10, -20, 5], [-30, 40, 0], [50, 60, -70], [1, 2, 3]], dtype=np.int8),
+        np.array([0.01, 0.02, 0.03], dtype=np.float32),
+        np.array([0.05, -0.4, 0.2], dtype=np.float32),
+        np.array([[1.0, -1.0], [0.5, 2.0], [-3.0, 0.25]], dtype=np.float32),
+    )
+    return replace(weights(), hidden=layer)
 
 
 @pytest.fixture
@@ -65,6 +83,30 @@ def test_score_by_hand() -> None:
     np.testing.assert_allclose(by_feature.sum(axis=0) + weights().intercept, expected, rtol=1e-5)
     odds = np.exp(expected / 0.5)
     np.testing.assert_allclose(model.probabilities(scores, "nvd"), odds / odds.sum(), rtol=1e-5)
+
+
+def test_a_hidden_layer_adds_its_scores_and_its_contributions() -> None:
+    plain, model = (LinearModel(MANIFEST, "", VOCABULARY, each) for each in (weights(), with_hidden_layer()))
+    features = model.features(["overflow overflow SQL", "nothing that is known", "sql inject"])
+    layer = with_hidden_layer().hidden
+    assert layer is not None
+    for text in range(3):
+        own = features.of(text)
+        dense = layer.values.astype(float) * layer.scale
+        awake = np.maximum(features.values[own] @ dense[features.ids[own]] + layer.bias, 0)
+        expected = plain.scores(features)[text] + awake @ layer.output
+        np.testing.assert_allclose(model.scores(features)[text], expected, rtol=1e-5)
+        biases = np.where(awake > 0, layer.bias, 0) @ layer.output
+        for label in (0, 1):
+            added = model.contributions(features, text, label).sum() + weights().intercept[label] + biases[label]
+            np.testing.assert_allclose(added, expected[label], rtol=1e-4, atol=1e-6)
+
+
+def test_a_hidden_layer_is_written_and_loaded(tmp_path: Path) -> None:
+    write_linear_model(tmp_path, MANIFEST, VOCABULARY, with_hidden_layer())
+    model, made = load_linear_model(tmp_path), LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer())
+    features = made.features(["A SQL injection in the overflow handler"])
+    np.testing.assert_array_equal(model.scores(features), made.scores(features))
 
 
 def test_calibration_moves_the_log_odds_and_keeps_the_order() -> None:

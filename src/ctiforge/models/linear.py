@@ -1,11 +1,15 @@
-"""The sparse linear text classifier as an artefact: three files that hold numbers and words, never code.
+"""The text classifier as an artefact: three files that hold numbers and words, never code.
+
+A linear model over n-grams and, if it was trained with one, a hidden layer of rectified units over the same n-grams, whose
+scores are added.
 
 A folder with
 
 - ``manifest.json``: labels, settings, SHA-256 of the other two files, and where the model came from;
 - ``vocabulary.txt``: one n-gram a line, UTF-8;
 - ``weights.npz``: NumPy arrays (loaded with ``allow_pickle=False``): inverse document frequencies, and the weights in 8 bits
-  with one scale a label, stored row by row (one row a feature) without the zeros.
+  with one scale a label, stored row by row (one row a feature) without the zeros; the hidden layer's weights of n-grams in 8
+  bits with one scale a unit, its others in 32.
 
 Nothing else in the folder is read, and a file whose SHA-256 differs from the manifest's is refused.
 """
@@ -15,7 +19,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -28,9 +32,18 @@ from ctiforge.core.errors import ModelError
 from ctiforge.core.files import sha256, write_bytes, write_json
 from ctiforge.models.text_features import gram_place, ngrams, tokenize
 
-__all__ = ["FORMAT", "Calibration", "Features", "LinearModel", "QuantizedWeights", "load_linear_model", "write_linear_model"]
+__all__ = [
+    "FORMAT",
+    "Calibration",
+    "Features",
+    "HiddenLayer",
+    "LinearModel",
+    "QuantizedWeights",
+    "load_linear_model",
+    "write_linear_model",
+]
 
-FORMAT = "ctiforge-linear/1"
+FORMAT = "ctiforge-linear/2"
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -72,6 +85,31 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenLayer:
+    """H rectified units over F features: shapes (F, H) in 8 bits, (H,) and (H,), and (H, K) from units to labels.
+
+    The weight of feature f for unit h is ``values[f, h] * scale[h]``.
+    """
+
+    values: npt.NDArray[np.int8]
+    scale: Floats
+    bias: Floats
+    output: Floats
+
+    def inputs(self, ids: Integers, tfidf: Floats) -> Floats:
+        """Return what one text gives each unit, before rectification: float32, shape (H,)."""
+        given: Floats = (tfidf @ self.values[ids].astype(np.float32)) * self.scale + self.bias
+        return given
+
+    def contributions(self, ids: Integers, tfidf: Floats, label: int) -> Floats:
+        """Return what each n-gram of one text adds to the score of one label through the units that it wakes: exact, but for
+        the biases, because a rectified unit is linear while it is awake."""
+        awake = np.where(self.inputs(ids, tfidf) > 0, self.scale * self.output[:, label], np.float32(0))
+        added: Floats = (self.values[ids].astype(np.float32) @ awake) * tfidf
+        return added
+
+
+@dataclass(frozen=True, slots=True)
 class QuantizedWeights:
     """Weights of F features and K labels in 8 bits: ``weight[f, k] = values[f, k] * scale[k]``."""
 
@@ -79,6 +117,7 @@ class QuantizedWeights:
     scale: Floats
     intercept: Floats
     idf: Floats
+    hidden: HiddenLayer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +212,12 @@ class LinearModel:
             np.dot(features.values[own], weights.values[features.ids[own]].astype(np.float32), out=scores[text])
         scores *= weights.scale
         scores += weights.intercept
+        if weights.hidden:
+            units = np.empty((len(scores), len(weights.hidden.scale)), dtype=np.float32)
+            for text in range(len(scores)):
+                own = features.of(text)
+                units[text] = weights.hidden.inputs(features.ids[own], features.values[own])
+            scores += np.maximum(units, 0) @ weights.hidden.output
         if policy in self._shifts:
             scores += self._shifts[policy]
         return scores
@@ -183,6 +228,8 @@ class LinearModel:
         own = features.of(text)
         column = weights.values[features.ids[own], label].astype(np.float32)
         contributions: Floats = column * features.values[own] * weights.scale[label]
+        if weights.hidden:
+            contributions += weights.hidden.contributions(features.ids[own], features.values[own], label)
         return contributions
 
     def probabilities(self, scores: Floats, policy: str) -> Doubles:
@@ -202,6 +249,7 @@ def write_linear_model(
     indptr = np.zeros(len(vocabulary) + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=len(vocabulary)), out=indptr[1:])
     buffer = io.BytesIO()
+    hidden = {} if weights.hidden is None else {f"hidden_{name}": value for name, value in asdict(weights.hidden).items()}
     np.savez_compressed(
         buffer,
         indptr=indptr.astype(np.int32),
@@ -210,6 +258,7 @@ def write_linear_model(
         scale=weights.scale.astype(np.float32),
         intercept=weights.intercept.astype(np.float32),
         idf=weights.idf.astype(np.float32),
+        **hidden,
     )
     files = {"weights.npz": buffer.getvalue(), "vocabulary.txt": "".join(f"{gram}\n" for gram in vocabulary).encode()}
     for name, data in files.items():
@@ -261,7 +310,10 @@ def _dense(arrays: Any, features: int, labels: int) -> QuantizedWeights:
     rows = np.repeat(np.arange(features, dtype=np.int64) * labels, np.diff(arrays["indptr"]))
     rows += arrays["columns"]
     values[rows] = arrays["values"]
-    return QuantizedWeights(values.reshape(features, labels), arrays["scale"], arrays["intercept"], arrays["idf"])
+    hidden = None
+    if "hidden_values" in arrays:
+        hidden = HiddenLayer(*(arrays[f"hidden_{each.name}"] for each in fields(HiddenLayer)))
+    return QuantizedWeights(values.reshape(features, labels), arrays["scale"], arrays["intercept"], arrays["idf"], hidden)
 
 
 def _read(path: Path) -> bytes:

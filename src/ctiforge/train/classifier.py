@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ from ctiforge.train.calibration import (
 )
 from ctiforge.train.examples import Example
 from ctiforge.train.fitting import LinearWeights, fit_linear
+from ctiforge.train.hidden import HiddenWeights, fit_hidden
+from ctiforge.train.quantize import quantize
 from ctiforge.train.recipe import ClassifierRecipe, Window
 from ctiforge.train.splits import build_examples, split_examples
 
@@ -128,10 +130,11 @@ def run_train_classifier(
     if extra:
         report(f"fitting with the {len(extra):,} examples of the windows")
         matrix = vstack([matrix, _tfidf([example.text for example in extra], vocabulary, recipe, idf)[0]], format="csr")
-    weights = _quantize(_fit(matrix, _targets([*train, *extra], place), recipe, report), idf, recipe.prune)
+    weights = quantize(*_fit(matrix, _targets([*train, *extra], place), recipe, report), idf, recipe.prune)
     kept = np.flatnonzero(np.any(weights.values, axis=1))
     vocabulary = [vocabulary[i] for i in kept]
-    weights = QuantizedWeights(weights.values[kept], weights.scale, weights.intercept, weights.idf[kept])
+    hidden = weights.hidden and replace(weights.hidden, values=weights.hidden.values[kept])
+    weights = QuantizedWeights(weights.values[kept], weights.scale, weights.intercept, weights.idf[kept], hidden)
 
     report("calibrating on the development splits")
     draft = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
@@ -240,8 +243,11 @@ def _targets(examples: Sequence[Example], place: dict[str, int]) -> csr_matrix:
     return csr_matrix((shares, np.concatenate(known), bounds), shape=(len(examples), len(place)))
 
 
-def _fit(matrix: csr_matrix, targets: csr_matrix, recipe: ClassifierRecipe, report: Report) -> LinearWeights:
-    """Return the sum of the recipe's linear models, each times its share: a sum of linear models is one."""
+def _fit(
+    matrix: csr_matrix, targets: csr_matrix, recipe: ClassifierRecipe, report: Report
+) -> tuple[LinearWeights, HiddenWeights | None]:
+    """Return the sum of the recipe's linear models, each times its share (a sum of linear models is one), and the hidden layer
+    with its share in its output."""
     coefficients = np.zeros((matrix.shape[1], targets.shape[1]), dtype=np.float32)
     intercept = np.zeros(targets.shape[1], dtype=np.float32)
     for fit in recipe.fits:
@@ -249,16 +255,13 @@ def _fit(matrix: csr_matrix, targets: csr_matrix, recipe: ClassifierRecipe, repo
         one = fit_linear(matrix, targets, **settings, seed=recipe.seed, report=report)
         coefficients += fit.share * one.coefficients
         intercept += fit.share * one.intercept
-    return LinearWeights(coefficients, intercept)
-
-
-def _quantize(fitted: LinearWeights, idf: Floats, prune: float) -> QuantizedWeights:
-    coefficients = fitted.coefficients
-    largest = np.abs(coefficients).max(axis=0)
-    coefficients[np.abs(coefficients) < prune * largest] = 0
-    scale = np.maximum(largest, 1e-12) / 127
-    values = np.rint(coefficients / scale).astype(np.int8)
-    return QuantizedWeights(values, scale.astype(np.float32), fitted.intercept, idf)
+    if recipe.hidden is None:
+        return LinearWeights(coefficients, intercept), None
+    share = np.float32(recipe.hidden.share)
+    settings = recipe.hidden.model_dump(exclude={"share"})
+    hidden = fit_hidden(matrix, targets, **settings, seed=recipe.seed, report=report)
+    scaled = replace(hidden, output=share * hidden.output, intercept=share * hidden.intercept)
+    return LinearWeights(coefficients, intercept), scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,9 +296,11 @@ def _cross_fit_windows(
             report(f"fitting without part {each + 1} of {folds} of the windows")
             others = np.flatnonzero((fold != each) & learnable)
             targets = _targets([*train, *(pool[i] for i in others)], place)
-            fitted = _fit(vstack([matrix, texts[others]], format="csr"), targets, recipe, report)
+            linear, hidden = _fit(vstack([matrix, texts[others]], format="csr"), targets, recipe, report)
             within = np.flatnonzero(fold == each)
-            scores[within] = texts[within] @ fitted.coefficients + fitted.intercept
+            scores[within] = texts[within] @ linear.coefficients + linear.intercept
+            if hidden:
+                scores[within] += hidden.scores(texts[within])
     bounds = np.cumsum([0, *(len(within) for within in windows)])
     return [
         _WindowResult(window, scores[start:end], _hits(labels, [example.by_party[window.party] for example in within]))

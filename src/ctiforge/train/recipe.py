@@ -17,6 +17,7 @@ __all__ = [
     "ClassifierRecipe",
     "Exclusion",
     "Fit",
+    "Hidden",
     "InstructionSource",
     "Source",
     "Split",
@@ -81,6 +82,19 @@ class Fit(StrictModel):
     """How often each text is seen; more fits closer."""
 
 
+class Hidden(StrictModel):
+    """A hidden layer of rectified units, fitted beside the linear models (see `ctiforge.train.hidden`)."""
+
+    share: Annotated[float, Field(gt=0)]
+    """What its scores are multiplied with before they are added to those of the linear models."""
+    units: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the units that are silent for a text while it is learnt."""
+
+
 class Split(StrictModel):
     """Cuts by date. Records before `development_from` train; from there to `test_from` they develop; later ones test."""
 
@@ -123,6 +137,7 @@ class ClassifierRecipe(StrictModel):
     """An n-gram must occur in this many training texts."""
     fits: Annotated[list[Fit], Field(min_length=1)]
     """Linear models that are added up into one."""
+    hidden: Hidden | None = None
     prune: Annotated[float, Field(ge=0, lt=1)]
     """Weights below this share of their label's largest are set to zero."""
     target_precision: Annotated[float, Field(gt=0, lt=1)]
