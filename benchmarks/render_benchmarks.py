@@ -82,8 +82,8 @@ def _rescore(results: list[dict[str, Any]]) -> str:
             )
     cut = sum(result["cut"] for result in results)
     lines.append(
-        f"\n{cut} completions stand cut off at 1,000 characters in the published files. Under the authors' rule (bold) the answers "
-        "that they printed for these count; the other rules read what is there."
+        f"\n{cut} completions stand cut off at 1,000 characters in the published files. Under the authors' rule (bold) the "
+        "answers that they printed for these count; the other rules read what is there."
     )
     return "\n".join(lines) + "\n"
 
