@@ -18,10 +18,10 @@ __all__ = ["RecipeKind", "StrictModel", "bundled_recipe_path", "bundled_recipes"
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-RecipeKind = Literal["classifier", "corpus"]
+RecipeKind = Literal["classifier", "corpus", "encoder"]
 """What a recipe makes; a bundled recipe's file name starts with it and a hyphen."""
 
-_COPY_COMMAND = {"classifier": "ctiforge train cp", "corpus": "ctiforge corpus cp"}
+_COPY_COMMAND = {"classifier": "ctiforge train cp", "corpus": "ctiforge corpus cp", "encoder": "ctiforge train cp"}
 
 
 class StrictModel(BaseModel):

@@ -15,6 +15,7 @@ from ctiforge.train.fitting import Loss
 
 __all__ = [
     "ClassifierRecipe",
+    "ExampleRecipe",
     "Exclusion",
     "Fit",
     "Hidden",
@@ -117,8 +118,8 @@ class Split(StrictModel):
         return test_from
 
 
-class ClassifierRecipe(StrictModel):
-    """Everything that decides the trained model, apart from the bytes of the data files."""
+class ExampleRecipe(StrictModel):
+    """Which examples there are and how dates cut them: the same for every classifier."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     description: str
@@ -132,6 +133,11 @@ class ClassifierRecipe(StrictModel):
     min_examples: Annotated[int, Field(ge=1)]
     """Labels with fewer training examples are left out."""
     split: Split
+
+
+class ClassifierRecipe(ExampleRecipe):
+    """Everything that decides the trained model, apart from the bytes of the data files."""
+
     max_n: Annotated[int, Field(ge=1, le=4)]
     min_documents: Annotated[int, Field(ge=1)]
     """An n-gram must occur in this many training texts."""

@@ -14,7 +14,7 @@ from ctiforge.sources.read import read_advisories
 from ctiforge.sources.reservation_dates import ReservationCalendar
 from ctiforge.train.examples import Example, ExampleSet, collect_examples, load_holdout
 from ctiforge.train.labelled_texts import LabelledText, read_labelled_texts
-from ctiforge.train.recipe import ClassifierRecipe, Window
+from ctiforge.train.recipe import ExampleRecipe, Window
 
 __all__ = ["SplitExamples", "build_examples", "split_examples"]
 
@@ -29,7 +29,7 @@ class SplitExamples:
     windows: list[list[Example]]
 
 
-def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catalogue: CweCatalogue) -> ExampleSet:
+def build_examples(recipe: ExampleRecipe, data: str | os.PathLike[str], catalogue: CweCatalogue) -> ExampleSet:
     """Read the recipe's feeds below `data` and label their CVEs; benchmark CVEs are left out.
 
     Raises:
@@ -52,14 +52,14 @@ def build_examples(recipe: ClassifierRecipe, data: str | os.PathLike[str], catal
     )
 
 
-def _labelled_texts(recipe: ClassifierRecipe, folder: Path) -> Iterator[tuple[Party, LabelledText | Reject]]:
+def _labelled_texts(recipe: ExampleRecipe, folder: Path) -> Iterator[tuple[Party, LabelledText | Reject]]:
     for source in recipe.instructions:
         settings = source.model_dump(include={"prompt_field", "answer_field", "text_after"})
         for labelled in read_labelled_texts(folder / source.path, **settings):
             yield source.party, labelled
 
 
-def split_examples(examples: Sequence[Example], recipe: ClassifierRecipe) -> SplitExamples:
+def split_examples(examples: Sequence[Example], recipe: ExampleRecipe) -> SplitExamples:
     """Cut the examples by date as the recipe says."""
     windows = recipe.split.windows
     split = SplitExamples([], [], [], [[] for _ in windows])
