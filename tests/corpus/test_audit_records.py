@@ -9,7 +9,6 @@ import pytest
 from ctiforge.core.errors import InputError
 from ctiforge.corpus.audit_records import AuditColumns, AuditRecord, read_audit_records
 
-
 USUAL = AuditColumns()
 
 

@@ -28,6 +28,7 @@ from ctiforge.corpus.audit_records import AuditColumns, AuditRecord, read_audit_
 from ctiforge.corpus.contamination.benchmarks import Benchmarks
 from ctiforge.corpus.contamination.checker import ContaminationChecker, merge_levels
 from ctiforge.corpus.contamination.instructions import Instructions, find_instructions
+from ctiforge.corpus.contamination.normal_form import fold_characters
 from ctiforge.corpus.contamination.semantic import Embed
 from ctiforge.corpus.contamination.settings import LEVELS, TEXT_LEVELS, ContaminationSettings, Level
 from ctiforge.corpus.rows import data_files
@@ -86,9 +87,9 @@ def run_audit(
     sample = _sample(read, lambda done: progress("read", done, None))
     if not sample.size:
         raise InputError(f"{path}: no record that can be checked", fix="name a file with a text in each row")
-    shared = find_instructions([record.prompt for record in sample.records[:_PROMPTS_LOOKED_AT]])
+    shared = find_instructions([fold_characters(record.prompt) for record in sample.records[:_PROMPTS_LOOKED_AT]])
     instructions = shared.joined(benchmarks.instructions)
-    background = tuple(instructions.remove_from(record.prompt) for record in sample.records)
+    background = tuple(instructions.remove_from(fold_characters(record.prompt)) for record in sample.records)
     job = AuditJob(benchmarks, settings, background, instructions, embed)
     report = AuditReport(
         corpus=str(path),
@@ -176,13 +177,13 @@ class _Worker:
 
 def check_record(checker: ContaminationChecker, instructions: Instructions, record: AuditRecord) -> RecordFinding:
     """Compare one record with all items: its prompt without shared instructions, and its other texts, each by itself."""
-    bare = instructions.remove_from(record.prompt)
+    shown = instructions.remove_from(record.prompt)
+    bare = instructions.remove_from(fold_characters(record.prompt))
     parts = checker.parts(bare)
-    shown = bare
     for extra in record.extra:
-        stripped = instructions.remove_from(extra)
+        stripped = instructions.remove_from(fold_characters(extra))
         parts += [part for part in checker.parts(stripped) if len(part.split()) >= _MIN_ANSWER_WORDS]
-        if len(bare.split()) < _MIN_ANSWER_WORDS:
+        if len(shown.split()) < _MIN_ANSWER_WORDS:
             shown = stripped
     levels: dict[int, tuple[Level, float, str]] = {}
     jaccard: dict[int, float] = {}

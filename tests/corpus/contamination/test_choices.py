@@ -15,6 +15,7 @@ EXPECTED = Choices("Which control stops the loader?", OPTIONS)
         "Which control stops the loader?\nA. Audit\nB. Pre-boot check\nC. User training\nD. Code signing\n\nReply briefly.",
         "Which control stops the loader?  **Options:** A) Audit B) Pre-boot check C) User training D) Code signing",
         "Which control stops the loader? (A) Audit (B) Pre-boot check (C) User training (D) Code signing **Note:** be brief",
+        "Which control stops the loader?\na) Audit\nb) Pre-boot check\nc) User training\nd) Code signing",
     ],
 )
 def test_options_are_found(text: str) -> None:

@@ -153,10 +153,12 @@ class ContaminationChecker:
 
     def parts(self, text: str) -> list[str]:
         """Return what of `text` is compared, normalised: all of it, and of multiple choice the question alone as well."""
-        choices = find_choices(text)
+        whole = normalize(text)
+        choices = find_choices(fold_characters(text))
         if choices is None:
-            return [normalize(text)]
-        return [normalize(f"{choices.question} {' '.join(choices.options)}"), normalize(choices.question)]
+            return [whole]
+        without_letters = normalize(f"{choices.question} {' '.join(choices.options)}")
+        return [whole, without_letters, normalize(choices.question)]
 
     def id_findings(
         self, own: str, text: str, other_texts: Iterable[str] = (), *, objects: bool = True
@@ -177,7 +179,7 @@ class ContaminationChecker:
             for object_id in find_object_ids(objects_in) if objects else ():
                 for place in self._by_object.get(object_id, ()):
                     found.setdefault(("source_object", place), f"{detail} {object_id}")
-        if (choices := find_choices(text)) and (key := options_key(choices.options)):
+        if (choices := find_choices(folded)) and (key := options_key(choices.options)):
             found |= {("options", place): "" for place in self._by_options.get(key, ())}
         return [(place, level, detail) for (level, place), detail in found.items()]
 

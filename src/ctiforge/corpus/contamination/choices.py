@@ -11,7 +11,7 @@ from ctiforge.corpus.contamination.normal_form import exact_key, normalize
 
 __all__ = ["Choices", "find_choices", "options_key"]
 
-_LETTER: Final = re.compile(r"(?:(?<=\s)|^)[(\[*]{0,3}([A-J])(?:\*\*)?[).:\]](?:\*\*)?(?=\s)")
+_LETTER: Final = re.compile(r"(?:(?<=\s)|^)[(\[*]{0,3}([A-Ja-j])(?:\*\*)?[).:\]](?:\*\*)?(?=\s)")
 _HEADING: Final = re.compile(r"[\s#*_]*\b(?:options|choices|answer choices)\b[\s*_:]*$", re.IGNORECASE)
 _TRAILER: Final = re.compile(r"\s(?:\*\*|#+ )?(?:important|answer|note|instructions?|respond|reply)\b[\s*]*:", re.IGNORECASE)
 _MIN_OPTIONS = 3
@@ -27,11 +27,9 @@ class Choices:
 
 def find_choices(text: str) -> Choices | None:
     """Return the question and options if `text` has options lettered A, B, C and on, on lines of their own or in one line."""
-    if "A" not in text or "C" not in text:
-        return None
     marks: list[re.Match[str]] = []
     for match in _LETTER.finditer(text):
-        if match[1] == chr(ord("A") + len(marks)):
+        if match[1].upper() == chr(ord("A") + len(marks)):
             marks.append(match)
     if len(marks) < _MIN_OPTIONS:
         return None
