@@ -13,7 +13,7 @@ from ctiforge.core.errors import InputError, SettingError
 from ctiforge.core.files import file_sha256
 from ctiforge.corpus.contamination import load_benchmarks
 from ctiforge.corpus.cves import decode_cves, read_cves
-from ctiforge.corpus.decontaminate import build_check, decontaminate
+from ctiforge.corpus.decontaminate import decontaminate
 from ctiforge.corpus.deduplicate import deduplicate
 from ctiforge.corpus.evidence import find_evidence
 from ctiforge.corpus.model_qa import ModelSource, ask_model
@@ -136,18 +136,13 @@ class _Build:
         recipe = self._recipe
         made = [self._rcm(recipe.rcm)] if recipe.rcm else []
         made += [self._qa(recipe.qa)] if recipe.qa else []
-        clean = self._decontaminate("decontaminate", made)
-        parts = [clean]
+        clean = self._decontaminate("decontaminate", self._deduplicate("deduplicate", made))
         if recipe.model_qa and self._model:
-            parts.append(self._decontaminate("decontaminate-model", [self._ask_model(clean, recipe.model_qa, self._model)]))
-        unique = self._run(
-            "deduplicate",
-            lambda writer: deduplicate(writer, _all_records(parts), recipe.deduplicate),
-            recipe.deduplicate.model_dump(mode="json"),
-            [part.digest for part in parts],
-            ("corpus/deduplicate.py", "corpus/near_pairs.py"),
-        )
-        shown = self._evidence(unique, recipe.rcm) if recipe.rcm else unique
+            asked = self._deduplicate("deduplicate-model", [self._ask_model(clean, recipe.model_qa, self._model)])
+            parts = [clean, self._decontaminate("decontaminate-model", asked)]
+        else:
+            parts = [clean]
+        shown = self._evidence(parts, recipe.rcm)
         balanced = self._balance(shown)
         split = self._split(balanced)
         wordings = {"instructions", "reasons", "reasons_without_phrase"}
@@ -204,17 +199,26 @@ class _Build:
             return ""
         return file_sha256(find_cwe2_xml())
 
-    def _decontaminate(self, name: str, made: Sequence[StageResult]) -> StageResult:
+    def _deduplicate(self, name: str, made: Sequence[StageResult]) -> StageResult:
+        settings = self._recipe.deduplicate
+        return self._run(
+            name,
+            lambda writer: deduplicate(writer, _all_records(made), settings),
+            settings.model_dump(mode="json"),
+            [stage.digest for stage in made],
+            ("corpus/deduplicate.py", "corpus/near_pairs.py"),
+        )
+
+    def _decontaminate(self, name: str, made: StageResult) -> StageResult:
         settings = self._recipe.decontaminate
 
         def work(writer: StageWriter) -> None:
             benchmarks = load_benchmarks([self._data / path for path in settings.against])
-            records = list(_all_records(made))
-            decontaminate(writer, records, build_check(benchmarks, settings, records), settings.remove)
+            decontaminate(writer, list(made.records()), benchmarks, settings)
 
         digests = [self._digests[path] for path in settings.against]
         code = ("corpus/decontaminate.py", "corpus/contamination", "corpus/rows.py")
-        return self._run(name, work, settings.model_dump(mode="json"), [*(stage.digest for stage in made), *digests], code)
+        return self._run(name, work, settings.model_dump(mode="json"), [made.digest, *digests], code)
 
     def _ask_model(self, clean: StageResult, settings: ModelQa, model: ModelSource) -> StageResult:
         seed, catalogue = self._recipe.seed, self._catalogue
@@ -227,14 +231,14 @@ class _Build:
             ("corpus/model_qa.py", "corpus/selection.py", *_PHRASES),
         )
 
-    def _evidence(self, unique: StageResult, rcm: Rcm) -> StageResult:
+    def _evidence(self, parts: Sequence[StageResult], rcm: Rcm | None) -> StageResult:
         day = self._recipe.split.cve_development_from.isoformat()
-        without: Literal["keep", "reject"] = "keep" if rcm.reasons_without_phrase else "reject"
+        without: Literal["keep", "reject"] = "keep" if rcm and rcm.reasons_without_phrase else "reject"
         return self._run(
             "find-evidence",
-            lambda writer: find_evidence(writer, unique.records(), self._catalogue, day, without_phrase=without),
+            lambda writer: find_evidence(writer, _all_records(parts), self._catalogue, day, without_phrase=without),
             {"development_from": day, "without_phrase": without},
-            [unique.digest, self._catalogue.digest],
+            [*(part.digest for part in parts), self._catalogue.digest],
             ("corpus/evidence.py", "corpus/telling_grams.py", *_PHRASES),
         )
 

@@ -167,7 +167,7 @@ class QaSource(StrictModel):
     """A catalogue or a feed to ask about."""
 
     kind: Literal["attack", "capec", "cwe", "cve"]
-    path: str = ""
+    path: Annotated[str, Field(validate_default=True)] = ""
     """File below the data folder; for ``cwe`` it may be left out: the texts of the installed package ``cwe2``."""
     licence: str
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256 as new_sha256
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
 import orjson
@@ -109,11 +110,17 @@ class StageWriter:
         """Return a function to tell how many of `total` are done."""
         return lambda done: self.progress(done, total)
 
-    def close(self) -> str:
-        """Finish both files and return the digest of the kept lines."""
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the lines that were kept so far."""
+        return self._hash.hexdigest()
+
+    def __enter__(self) -> StageWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._records.close()
         self._rejects.close()
-        return self._hash.hexdigest()
 
 
 class StageStore:
@@ -166,12 +173,12 @@ class StageStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=f".{name}-"))
         try:
-            writer = StageWriter(name, draft, self._watch)
-            work(writer)
+            with StageWriter(name, draft, self._watch) as writer:
+                work(writer)
             stage = {
                 "name": name,
                 "key": key,
-                "digest": writer.close(),
+                "digest": writer.digest,
                 "kept": writer.kept,
                 "reasons": dict(sorted(writer.reasons.items())),
                 "facts": writer.facts,

@@ -16,6 +16,8 @@ _MAX_N = 3
 _MIN_TEXTS = 5
 _MIN_Z = 3.0
 _MIN_PRECISION = 0.35
+_PRIOR = 10.0
+"""Texts that the prior is worth, with n-grams as frequent as in all."""
 
 
 class TellingGrams:
@@ -45,7 +47,8 @@ class TellingGrams:
             return
         grams = sorted(frequent)
         number = {gram: i for i, gram in enumerate(grams)}
-        names = sorted(set(labels))
+        of_label = Counter(labels)
+        names = sorted(of_label)
         place = {label: i for i, label in enumerate(names)}
         codes: list[npt.NDArray[np.int64]] = []
         for done, (text, label) in enumerate(zip(texts, labels, strict=True)):
@@ -55,7 +58,10 @@ class TellingGrams:
                 progress(len(texts) + done)
         pairs, counts = np.unique(np.concatenate(codes), return_counts=True)
         gram_of, label_of = pairs // len(names), pairs % len(names)
-        z, precision = _scores(counts, gram_of, label_of, np.array([frequent[gram] for gram in grams]), len(names))
+        texts_of = np.array([of_label[name] for name in names], dtype=np.float64)[label_of]
+        texts_with = np.array([frequent[gram] for gram in grams], dtype=np.float64)[gram_of]
+        z = _z_scores(counts.astype(np.float64), texts_of, texts_with, len(texts))
+        precision = counts / texts_with
         telling = (counts >= _MIN_TEXTS) & (z >= _MIN_Z) & (precision >= _MIN_PRECISION)
         for i in np.flatnonzero(telling):
             self._scores[names[label_of[i]]][grams[gram_of[i]]] = float(z[i] * precision[i])
@@ -110,18 +116,17 @@ def _frequent_grams(
     return {gram: count for gram, count in counts.items() if count >= _MIN_TEXTS}
 
 
-def _scores(
-    counts: npt.NDArray[np.int64],
-    gram_of: npt.NDArray[np.int64],
-    label_of: npt.NDArray[np.int64],
-    in_all: npt.NDArray[np.int64],
-    labels: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return z-score and precision of each (gram, label) pair; the prior is the n-grams' share of all, worth 1,000 of them."""
-    everything = in_all[gram_of].astype(np.float64)
-    of_label = np.bincount(label_of, weights=counts, minlength=labels)[label_of]
-    total = float(counts.sum())
-    prior = 1000 * everything / total
-    inside, outside = counts + prior, everything - counts + prior
-    log_odds = np.log(inside / (of_label + 1000 - inside)) - np.log(outside / (total - of_label + 1000 - outside))
-    return log_odds / np.sqrt(1 / inside + 1 / outside), counts / everything
+def _z_scores(
+    counts: npt.NDArray[np.float64], texts_of: npt.NDArray[np.float64], texts_with: npt.NDArray[np.float64], total: int
+) -> npt.NDArray[np.float64]:
+    """Return the z-score of each (n-gram, label) pair.
+
+    Args:
+        counts: texts with the label that have the n-gram.
+        texts_of: texts with the label; `texts_with`: texts that have the n-gram; `total`: all texts.
+    """
+    prior = _PRIOR * (texts_with + 1) / (total + 2)  # never all of it, so that no odds are infinite
+    inside, outside = counts + prior, texts_with - counts + prior
+    odds = inside / (texts_of + _PRIOR - inside)
+    other_odds = outside / (total - texts_of + _PRIOR - outside)
+    return (np.log(odds) - np.log(other_odds)) / np.sqrt(1 / inside + 1 / outside)
