@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,13 @@ def test_another_protocol_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     run(TOY["ToyModel"](), tmp_path)
     with pytest.raises(InputError, match=r"another run: protocol\.digest"):
         run(TOY["ToyModel"](), tmp_path, customize(IFT, {"trials": 2}))
+
+
+def test_another_file_of_golds_or_aliases_is_another_run(tmp_path: Path) -> None:
+    task = TOY["rcm"]()
+    run(TOY["ToyModel"](), tmp_path, IFT, [replace(task, inputs={"gold": "1" * 64})])
+    with pytest.raises(InputError, match=r"another run: tasks\.toy-rcm\.inputs\.gold"):
+        run(TOY["ToyModel"](), tmp_path, IFT, [replace(task, inputs={"gold": "2" * 64})])
 
 
 def test_a_bug_in_a_model_is_not_hidden(tmp_path: Path) -> None:

@@ -156,7 +156,12 @@ def _identity(info: ModelInfo, tasks: Sequence[LoadedTask], protocol: Protocol) 
         "model": asdict(info),
         "protocol": {"name": protocol.name, "digest": protocol.digest},
         "tasks": {
-            loaded.task.name: {"sha256": loaded.sha256, "n": len(loaded.samples), "left_out": dict(loaded.left_out)}
+            loaded.task.name: {
+                "sha256": loaded.sha256,
+                "inputs": dict(loaded.inputs),
+                "n": len(loaded.samples),
+                "left_out": dict(loaded.left_out),
+            }
             for loaded in tasks
         },
     }

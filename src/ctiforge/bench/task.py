@@ -82,10 +82,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTask:
-    """A task with its samples, and what was left out of them by which reason."""
+    """A task with its samples.
+
+    Attributes:
+        sha256: of the file at `path`.
+        left_out: number of samples by the reason why they were left out.
+        inputs: SHA-256 of whatever else decides the samples and how they are judged (``gold``, ``aliases``, ``declaration``).
+    """
 
     task: Task
     path: Path
     sha256: str
     samples: Sequence[Sample]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)

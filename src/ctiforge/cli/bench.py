@@ -123,7 +123,7 @@ def run(
     with _extra():
         from ctiforge.bench.protocol import customize, find_protocol
         from ctiforge.bench.runner import prepare_tasks, run_benchmark
-        from ctiforge.bench.tasks import load_task
+        from ctiforge.bench.tasks import find_task, load_task
         from ctiforge.cli.bench_progress import BenchProgress
     if permute not in (None, "none", "cyclic"):
         raise SettingError(f"unknown --permute {permute!r}", fix="none or cyclic")
@@ -137,7 +137,10 @@ def run(
     }
     chosen = customize(find_protocol(protocol), changes)
     names = [name for each in task for name in each.split(",") if name]
-    loaded = prepare_tasks([load_task(name, data, gold=gold, aliases=aliases) for name in names], chosen, limit)
+    # One alias table for several tasks goes to those that ask for actors; alone, a task that does not is a mistake to be told.
+    wanted = {name for name in names if len(names) == 1 or find_task(name).answer_kind == "actor"}
+    tasks = [load_task(name, data, gold=gold, aliases=aliases if name in wanted else None) for name in names]
+    loaded = prepare_tasks(tasks, chosen, limit)
     flagged = _flagged(contamination) if contamination else None
 
     async def go() -> RunReport:

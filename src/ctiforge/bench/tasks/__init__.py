@@ -84,7 +84,9 @@ def load_task(name: str, data: Path, *, gold: Path | None = None, aliases: Path 
     samples = task.load(path)
     if gold is not None:
         samples = join_gold(samples, task.answer_kind, gold)
-    return LoadedTask(task, path, file_sha256(path), samples)
+    others = {"declaration": Path(name) if declared else None, "gold": gold, "aliases": aliases}
+    inputs = {kind: file_sha256(file) for kind, file in others.items() if file is not None}
+    return LoadedTask(task, path, file_sha256(path), samples, inputs=inputs)
 
 
 def _known(name: str) -> Task:
