@@ -16,7 +16,6 @@ from typing import Any, Literal
 import orjson
 import zstandard
 
-import ctiforge
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, sha256, write_json
 from ctiforge.corpus.lines import Rejection, decode_record, encode_line, read_lines
@@ -206,7 +205,7 @@ def _load(name: str, key: str, folder: Path) -> StageResult | None:
 @cache
 def _code_digest(parts: tuple[str, ...]) -> str:
     """Return the SHA-256 of source files of the package and of all those below folders."""
-    package = Path(ctiforge.__file__).parent
+    package = Path(__file__).parents[1]
     files = {
         file for part in parts for file in ((package / part).rglob("*.py") if (package / part).is_dir() else [package / part])
     }

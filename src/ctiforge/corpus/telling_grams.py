@@ -52,7 +52,7 @@ class TellingGrams:
         place = {label: i for i, label in enumerate(names)}
         codes: list[npt.NDArray[np.int64]] = []
         for done, (text, label) in enumerate(zip(texts, labels, strict=True)):
-            found = {number[gram] for gram, _ in grams_of(text) if gram in number}
+            found = {number[gram] for gram, _ in _grams_of(text) if gram in number}
             codes.append(np.fromiter(found, np.int64, len(found)) * len(names) + place[label])
             if done % 1000 == 0:
                 progress(len(texts) + done)
@@ -74,7 +74,7 @@ class TellingGrams:
         scores = self._scores.get(label)
         if not scores:
             return None
-        found = [(scores[gram], span) for gram, span in grams_of(text) if gram in scores]
+        found = [(scores[gram], span) for gram, span in _grams_of(text) if gram in scores]
         if not found:
             return None
         best = max(found, key=lambda item: (item[0], -item[1].first))[1]
@@ -85,7 +85,7 @@ class TellingGrams:
         return TokenSpan(first, last)
 
 
-def grams_of(text: TokenizedText) -> Iterator[tuple[str, TokenSpan]]:
+def _grams_of(text: TokenizedText) -> Iterator[tuple[str, TokenSpan]]:
     """Yield every n-gram that stays within a part of a sentence, and its place."""
     for first in range(len(text.stems)):
         for last in range(first, min(first + _MAX_N, len(text.stems))):
@@ -107,7 +107,7 @@ def _frequent_grams(
         counts.update(
             {
                 gram
-                for gram, span in grams_of(text)
+                for gram, span in _grams_of(text)
                 if any(telling[span.first : span.last + 1]) and all(known[span.first : span.last + 1])
             }
         )
