@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ctiforge.bench.saved_run import WRITE_ANEW, SavedRun, load_run, read_record, read_scores
+from ctiforge.bench.saved_run import WRITE_ANEW, SavedRun, load_run
 from ctiforge.bench.statistics import (
     BOOTSTRAP_SAMPLES,
     BOOTSTRAP_SEED,
@@ -33,8 +33,6 @@ __all__ = [
     "TaskComparison",
     "compare_many",
     "compare_runs",
-    "read_record",
-    "read_scores",
     "to_json",
 ]
 

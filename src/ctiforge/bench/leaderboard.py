@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ctiforge.bench.published import METRICS, PublishedScore, load_published
+from ctiforge.bench.records import Record, check_records
 from ctiforge.bench.report.caveats import CAVEATS, GENERAL_CAVEATS
 from ctiforge.bench.report.entries import Entry, build_entries, group_by_task
 from ctiforge.bench.report.markdown import markdown_table
-from ctiforge.bench.report.records import Record, check_records
 from ctiforge.bench.report.table import Cell, Column, Table
 from ctiforge.bench.report.wording import (
     MISSING,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ctiforge.bench.records import Record, check_record
 from ctiforge.bench.report.entries import protocol_text
-from ctiforge.bench.report.records import Record, check_record
 from ctiforge.bench.report.wording import plain
 from ctiforge.core.errors import InputError, MissingExtraError
 

@@ -14,6 +14,7 @@ from ctiforge import __version__
 from ctiforge.bench.completion import Completion, ScoredItem
 from ctiforge.bench.extract import rules_for
 from ctiforge.bench.protocol import Protocol
+from ctiforge.bench.records import RECORD_FORMAT
 from ctiforge.bench.run_folder import ItemKey
 from ctiforge.bench.score import score_completion
 from ctiforge.bench.summary import sensitivity_table, summarise_task, valid_trials
@@ -22,9 +23,8 @@ from ctiforge.core.files import atomic_writer, write_json
 from ctiforge.core.manifest import git_revision, package_versions
 from ctiforge.models.generation import ModelInfo
 
-__all__ = ["RECORD_FORMAT", "ScoredTask", "build_record", "rotations", "score_run", "write_results"]
+__all__ = ["ScoredTask", "build_record", "rotations", "score_run", "write_results"]
 
-RECORD_FORMAT = "ctiforge-benchmark/1"
 _PACKAGES = ("cvss", "httpx", "numpy", "scipy", "torch", "transformers", "xllamacpp")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any, Final, get_args
 import orjson
 
 from ctiforge.bench.completion import Outcome, ScoredItem
+from ctiforge.bench.records import load_record
 from ctiforge.core.errors import InputError
 
-__all__ = ["RECORD_FORMAT", "WRITE_ANEW", "SavedRun", "load_run", "read_record", "read_scores"]
+__all__ = ["WRITE_ANEW", "SavedRun", "load_run", "read_scores"]
 
-RECORD_FORMAT: Final = "ctiforge-benchmark/1"
 WRITE_ANEW: Final = "repeat the `ctiforge bench run` that made the folder: nothing is asked twice, both files are written anew"
 _OUTCOMES: Final = get_args(Outcome)
 _FIELDS: Final = {field.name for field in fields(ScoredItem)}
@@ -38,36 +37,11 @@ def load_run(folder: str | os.PathLike[str]) -> SavedRun:
     """Return the results in a run folder.
 
     Raises:
-        InputError: see `read_record` and `read_scores`.
-    """
-    return SavedRun(Path(folder), read_record(folder), read_scores(folder))
-
-
-def read_record(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the record of a run folder.
-
-    Raises:
-        InputError: there is none, it is damaged, or a newer ctiforge wrote it.
+        InputError: see `load_record` and `read_scores`.
     """
     path = Path(folder) / "record.json"
-    try:
-        record = orjson.loads(_read(path))
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}: not JSON: {error}", fix=WRITE_ANEW) from error
-    name = record.get("format") if isinstance(record, dict) else None
-    if name != RECORD_FORMAT:
-        raise InputError(f"{path}: its format is {name!r}, not {RECORD_FORMAT!r}", fix=_format_fix(name))
-    if not isinstance(record.get("tasks"), list) or not all(isinstance(each, dict) for each in record["tasks"]):
-        raise InputError(f"{path}: a record without a list of tasks", fix=WRITE_ANEW)
-    checked: dict[str, Any] = record
-    return checked
-
-
-def _format_fix(name: object) -> str:
-    version = re.fullmatch(r"ctiforge-benchmark/(\d+)", name) if isinstance(name, str) else None
-    if version and int(version[1]) > int(RECORD_FORMAT.rpartition("/")[2]):
-        return "a newer ctiforge wrote it: pip install --upgrade ctiforge"
-    return "name the folder of a run of ctiforge bench run"
+    _read(path)  # the folder, not any record, so that its scores are beside it
+    return SavedRun(Path(folder), load_record(path), read_scores(folder))
 
 
 def read_scores(folder: str | os.PathLike[str]) -> list[ScoredItem]:

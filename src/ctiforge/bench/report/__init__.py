@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ctiforge.bench.records import RECORD_FORMAT, Record, check_record, load_record
 from ctiforge.bench.report.html import render_html, write_html
 from ctiforge.bench.report.json_text import render_json
 from ctiforge.bench.report.markdown import render_markdown
-from ctiforge.bench.report.records import RECORD_FORMAT, Record, check_record, load_record
 from ctiforge.bench.report.terminal import render_terminal
 
 __all__ = [

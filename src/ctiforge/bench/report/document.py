@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ctiforge.bench.records import Record, check_records
 from ctiforge.bench.report.caveats import CAVEATS
 from ctiforge.bench.report.entries import Entry, build_entries, group_by_task
-from ctiforge.bench.report.records import Record, check_records
 from ctiforge.bench.report.table import Cell, Column, Table
 from ctiforge.bench.report.task_tables import task_tables
 from ctiforge.bench.report.wording import MISSING, decimal, figure, interval, mean_and_deviation, plain, plural, short_digest

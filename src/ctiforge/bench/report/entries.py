@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ctiforge.bench.report.records import Record
+from ctiforge.bench.records import Record
 from ctiforge.bench.report.wording import decimal, plain
 
 __all__ = ["OUTCOMES", "Entry", "build_entries", "group_by_task", "protocol_text"]

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from ctiforge.bench.records import Record
 from ctiforge.bench.report.document import Section, build_report
 from ctiforge.bench.report.plots import Plot, accuracy_plots, entry_plots
-from ctiforge.bench.report.records import Record
 from ctiforge.bench.report.table import Cell, Table
 from ctiforge.bench.report.wording import escape_html
 from ctiforge.core.files import write_text

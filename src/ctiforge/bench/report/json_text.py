@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from ctiforge.bench.report.records import Record, check_records
+from ctiforge.bench.records import Record, check_records
 
 __all__ = ["REPORT_FORMAT", "render_json"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ctiforge.bench.records import Record
 from ctiforge.bench.report.document import build_report
-from ctiforge.bench.report.records import Record
 from ctiforge.bench.report.table import Cell, Table
 from ctiforge.bench.report.wording import escape_markdown
 

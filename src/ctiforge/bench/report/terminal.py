@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from ctiforge.bench.records import Record
 from ctiforge.bench.report.document import build_report
-from ctiforge.bench.report.records import Record
 from ctiforge.bench.report.table import Cell, Column, Table, Tone
 
 if TYPE_CHECKING:
