@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -89,7 +89,9 @@ class ContaminationChecker:
         self.settings = settings
         self._index_items(benchmarks.items)
         in_benchmark = Counter(word for text in self.texts for word in set(text.split()))
-        self._is_name: Callable[[str], bool] = lambda word: in_benchmark[word] <= settings.name_texts
+        self._plain_words = frozenset(
+            word for word, count in in_benchmark.items() if count > settings.name_texts and not any(map(str.isdecimal, word))
+        )
         phrases = [self._phrases(text) for text in self.texts]
         frequencies = self._count((*self.texts, *(normalize(text) for text in background)))
         total = frequencies.texts
@@ -125,7 +127,7 @@ class ContaminationChecker:
             self._exact[exact_key(text)].append(place)
 
     def _phrases(self, normalized: str) -> set[str]:
-        return phrases_of(masked_words(normalized, self._is_name), self.settings.phrase_words)
+        return phrases_of(masked_words(normalized, self._plain_words), self.settings.phrase_words)
 
     def _count(self, texts: Iterable[str]) -> DocumentFrequencies:
         frequencies = DocumentFrequencies()
@@ -173,7 +175,7 @@ class ContaminationChecker:
         found: dict[tuple[Level, int], str] = {}
         everything = " ".join((folded, *map(fold_characters, other_texts)))
         for detail, ids_in, objects_in in (("own", own, own), ("named", everything, folded)):
-            for cve_id in find_cve_ids(ids_in):
+            for cve_id in find_cve_ids(ids_in) if "cve" in ids_in.casefold() else ():
                 for place in self._by_cve.get(cve_id, ()):
                     found.setdefault(("exact_id", place), f"{detail} {cve_id}")
             for object_id in find_object_ids(objects_in) if objects else ():

@@ -45,21 +45,16 @@ class Instructions:
 
         A text with no shared beginning loses what stands before a known separator such as ``CVE Description:``.
         """
-        spans = [match.span() for match in _TOKEN.finditer(text)]
-        begin, end = 0, len(spans)
-        words = [text[start:stop] for start, stop in spans]
+        kept = text.strip()
         for prefix in self.prefixes:
-            if tuple(words[: len(prefix)]) == prefix:
-                begin = len(prefix)
+            if kept.startswith(prefix[0]) and (rest := _without_start(kept, prefix)) is not None:
+                kept = rest
                 break
         for suffix in self.suffixes:
-            if len(suffix) <= end - begin and tuple(words[end - len(suffix) :]) == suffix:
-                end -= len(suffix)
+            if kept.endswith(suffix[-1]) and (rest := _without_end(kept, suffix)) is not None:
+                kept = rest
                 break
-        if end - begin < _MIN_REST:
-            return text
-        kept = text[spans[begin][0] : spans[end - 1][1]]
-        return _after_separator(kept)
+        return text if _is_short(kept) else _after_separator(kept)
 
     def joined(self, other: Instructions) -> Instructions:
         """Return both."""
@@ -69,12 +64,30 @@ class Instructions:
         return Instructions(tuple(ordered), tuple(suffixes), tuple(prefixes[each] for each in ordered))
 
 
+def _without_start(text: str, words: tuple[str, ...]) -> str | None:
+    parts = text.split(None, len(words))
+    if tuple(parts[: len(words)]) != words:
+        return None
+    return parts[-1] if len(parts) > len(words) else ""
+
+
+def _without_end(text: str, words: tuple[str, ...]) -> str | None:
+    parts = text.rsplit(None, len(words))
+    if tuple(parts[-len(words) :]) != words:
+        return None
+    return parts[0] if len(parts) > len(words) else ""
+
+
+def _is_short(text: str) -> bool:
+    return len(text.split(None, _MIN_REST)) < _MIN_REST
+
+
 def _after_separator(text: str) -> str:
-    match = _SEPARATOR.search(text)
+    match = _SEPARATOR.search(text) if ":" in text else None
     if match is None:
         return text
     rest = text[match.end() :]
-    return rest if len(rest.split()) >= _MIN_REST else text
+    return text if _is_short(rest) else rest
 
 
 def find_instructions(prompts: Collection[str], *, min_share: float = 0.2, min_prompts: int = 10) -> Instructions:

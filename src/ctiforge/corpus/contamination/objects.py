@@ -28,4 +28,10 @@ def object_of_url(url: str) -> str:
 
 def find_object_ids(text: str) -> list[str]:
     """Return every ATT&CK, CWE and CAPEC identifier in `text`, by catalogue, with repeats."""
-    return [*_ATTACK.findall(text), *find_cwe_ids(text), *(f"CAPEC-{int(number)}" for number in _CAPEC.findall(text))]
+    found = _ATTACK.findall(text)
+    low = text.casefold()
+    if "cwe" in low:
+        found += find_cwe_ids(text)
+    if "capec" in low:
+        found += [f"CAPEC-{int(number)}" for number in _CAPEC.findall(text)]
+    return found

@@ -48,8 +48,9 @@ class WordOverlapIndex:
                 lists[word].append(place)
         self._n = len(sets)
         self._weigh = weigh
-        self._lists = {word: np.asarray(places, np.int32) for word, places in lists.items()}
+        self._lists = {word: np.asarray(places, np.intp) for word, places in lists.items()}
         self._weights = {word: weigh(word) for word in lists}
+        self._list_weights = {word: np.full(len(places), self._weights[word]) for word, places in lists.items()}
         self._sizes = np.asarray([len(words) for words in sets], np.int64)
         self._totals = np.asarray([sum(self._weights[word] for word in sorted(words)) for words in sets], np.float64)
 
@@ -62,10 +63,10 @@ class WordOverlapIndex:
             return Overlaps(nothing, nothing, np.zeros(self._n, np.int64))
         lists = [self._lists[word] for word in known]
         places = np.concatenate(lists)
-        weights = np.asarray([self._weights[word] for word in known])
+        weights = np.concatenate([self._list_weights[word] for word in known])
         shared = np.bincount(places, minlength=self._n)
-        weight = np.bincount(places, np.repeat(weights, [len(each) for each in lists]), minlength=self._n)
-        total = float(weights.sum()) + sum(self._weigh(word) for word in words if word not in self._lists)
+        weight = np.bincount(places, weights, minlength=self._n)
+        total = sum(self._weights.get(word) or self._weigh(word) for word in words)
         jaccard = shared / (len(words) + self._sizes - shared)
         weighted = weight / (total + self._totals - weight)
         return Overlaps(jaccard, np.minimum(weighted, 1.0), shared)

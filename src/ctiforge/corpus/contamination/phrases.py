@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 __all__ = ["PhraseIndex", "SharedPhrases", "masked_words", "phrases_of"]
 
 _MARK = "*"
 _MIN_WEIGHT = 0.02
-_DIGITS = frozenset("0123456789")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +25,11 @@ class SharedPhrases:
     share: float
 
 
-def masked_words(normalized: str, is_name: Callable[[str], bool]) -> list[str]:
-    """Return the words with each run of names as one mark."""
+def masked_words(normalized: str, plain: Set[str]) -> list[str]:
+    """Return the words with each run of words that are not in `plain` as one mark."""
     words: list[str] = []
     for word in normalized.split():
-        if is_name(word) or not _DIGITS.isdisjoint(word):
+        if word not in plain:
             if not words or words[-1] != _MARK:
                 words.append(_MARK)
         else:
