@@ -116,7 +116,9 @@ def _contamination(contamination: Mapping[str, Any]) -> str:
         rows.append([level, "yes" if removes else "no", *(f"{met.get(level, {}).get(file, 0):,}" for file in files)])
     said = (
         "Records that met an item of a benchmark file, by the level at which they met it. A record counts once for each level "
-        f"and file. At levels that remove, none of them is in the corpus; near-duplicates count from a Jaccard index of "
-        f"{contamination['near_duplicate']} on. Check it: `ctiforge corpus audit train.jsonl --against DIR`.\n"
+        "and file. At levels that remove, none of them is in the corpus; near-duplicates count from a Jaccard index of "
+        f"{contamination['near_duplicate']} on. What is rare, for `ngram`, depends on the texts looked at, so an audit of the "
+        "finished files may find further resemblances at that level. Check it: "
+        "`ctiforge corpus audit train.jsonl --against DIR`.\n"
     )
     return f"{said}\n{_table(['level', 'removes', *files], rows)}"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctiforge.corpus.cwe_phrases import TokenizedText, TokenSpan
+from ctiforge.models.text_features import PLACEHOLDERS
 
 __all__ = ["TellingGrams"]
 
@@ -86,10 +87,10 @@ class TellingGrams:
 
 
 def _grams_of(text: TokenizedText) -> Iterator[tuple[str, TokenSpan]]:
-    """Yield every n-gram that stays within a part of a sentence, and its place."""
+    """Yield every n-gram without a placeholder that stays within a part of a sentence, and its place."""
     for first in range(len(text.stems)):
         for last in range(first, min(first + _MAX_N, len(text.stems))):
-            if text.part[last] != text.part[first]:
+            if text.part[last] != text.part[first] or text.stems[last] in PLACEHOLDERS:
                 break
             yield " ".join(text.stems[first : last + 1]), TokenSpan(first, last)
 
