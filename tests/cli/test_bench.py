@@ -204,3 +204,79 @@ def test_nobody_at_the_address_is_an_error_with_a_fix(toy: Path, tmp_path: Path,
     assert "fix:" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def runs(toy: Path, tmp_path: Path) -> list[str]:
+    """Two run folders: always A, and a choice by chance."""
+    folders = []
+    for name, model in {"a": "baseline:constant=A", "chance": "baseline:uniform"}.items():
+        out = str(tmp_path / name)
+        settings = ["--task", str(toy), "--data", str(toy.parent), "--protocol", "greedy", "--out", out]
+        shown = CliRunner().invoke(app, ["bench", "run", "--model", model, *settings])
+        assert shown.exit_code == 0, shown.output
+        folders.append(out)
+    return folders
+
+
+def invoke(*arguments: str) -> str:
+    shown = CliRunner().invoke(app, ["bench", *arguments])
+    assert shown.exit_code == 0, shown.output
+    return shown.stdout
+
+
+def test_reports_of_two_runs_in_every_form(runs: list[str], tmp_path: Path) -> None:
+    records = json.loads(invoke("report", *runs, "--json"))
+    assert [record["model"]["backend"] for record in records] == ["baseline", "baseline"]
+    assert records[0]["tasks"][0]["accuracy"]["mean"] == pytest.approx(8 / 30)
+    assert "0.2667" in invoke("report", *runs)
+    assert invoke("report", *runs, "--markdown").startswith("#")
+    assert invoke("report", *runs, "--html", str(tmp_path / "report.html")) == ""
+    assert "<svg" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_comparison_leaderboard_and_model_index(runs: list[str], tmp_path: Path) -> None:
+    (row,) = json.loads(invoke("compare", *runs, "--json"))["tasks"]
+    assert row["n"] == 30
+    assert "Holm" in invoke("compare", *runs)
+    page = invoke("leaderboard", *runs)
+    assert "always-A" in page
+    assert "not measured here" in page
+    assert invoke("leaderboard", *runs, "--out", str(tmp_path / "page.md")) == ""
+    assert (tmp_path / "page.md").read_text("utf-8") == page
+    assert "model-index:" in invoke("model-index", runs[0], "--name", "always-a")
+
+
+def test_rescoring_a_run(runs: list[str], toy: Path) -> None:
+    arguments = ["rescore", runs[0], "--task", str(toy), "--data", str(toy.parent)]
+    result = json.loads(invoke(*arguments, "--json"))
+    assert result["accuracy_mean"] == pytest.approx(8 / 30)
+    assert {row["rule"] for row in result["sensitivity"]} >= {"cascade", "last-letter"}
+    assert "cascade" in invoke(*arguments)
+
+
+def test_what_there_is_to_choose_from() -> None:
+    listed = json.loads(invoke("ls", "--json"))
+    assert {"cti-rcm", "cti-mcq", "athena-mcq"} <= set(listed["tasks"])
+    assert len(listed["protocols"]["foundation-sec-ift"]["digest"]) == 64
+    assert "foundation-sec-ift" in invoke("ls")
+    assert "embedded" in invoke("models")
+    assert "gguf:FILE" in invoke("models")
+
+
+def test_one_run_has_nothing_to_be_compared_with(runs: list[str]) -> None:
+    shown = CliRunner().invoke(app, ["bench", "compare", runs[0]])
+    assert getattr(shown.exception, "exit_code", None) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot read"), ("not json", "flagged"), ("[]", "flagged"), ('{"flagged": 7}', "flagged")]
+)
+def test_a_contamination_report_that_is_none(content: str | None, message: str, toy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    settings = ["--task", str(toy), "--data", str(toy.parent), "--out", str(tmp_path / "run"), "--contamination", str(path)]
+    shown = CliRunner().invoke(app, ["bench", "run", "--model", "baseline:constant=A", *settings])
+    assert message in str(shown.exception)
+    assert str(path) in str(shown.exception)

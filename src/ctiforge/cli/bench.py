@@ -205,8 +205,7 @@ def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any]) -
 
 def _flagged(path: Path) -> frozenset[str]:
     try:
-        content = orjson.loads(path.read_bytes())
-        return frozenset(str(each) for each in content["flagged"])
+        return frozenset(str(each) for each in orjson.loads(path.read_bytes())["flagged"])
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror})", fix="name a file that is there") from None
     except (orjson.JSONDecodeError, KeyError, TypeError):
