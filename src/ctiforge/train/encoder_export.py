@@ -1,0 +1,180 @@
+"""A trained encoder as ONNX: fp32 for reference, and 8-bit weights for use, with what the change costs.
+
+Inputs: ``input_ids`` and ``attention_mask``, int64, (B, T). Outputs, all float32: ``logits`` (B, K), ``text_embedding`` (B, H),
+which is the mean of a text's ``token_states`` (B, T, H). The head is linear, so a token's share of a label's logit is the
+product of its state and the label's row in ``head.npz``, divided by the number of tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctiforge.core.errors import ModelError
+from ctiforge.core.files import write_bytes
+from ctiforge.train.encoder_base import embed, token_states
+from ctiforge.train.encoder_batches import TokenizedTexts, padded, sorted_batches
+from ctiforge.train.encoder_checkpoint import writing
+from ctiforge.train.encoder_scores import split_scores
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FP32", "HEAD", "INPUTS", "INT8", "OUTPUTS", "export_encoder", "onnx_scores", "parity"]
+
+FP32, INT8, HEAD = "model.onnx", "model.int8.onnx", "head.npz"
+INPUTS = ("input_ids", "attention_mask")
+OUTPUTS = ("logits", "text_embedding", "token_states")
+
+Floats = npt.NDArray[np.float32]
+
+_OPSET = 18
+
+
+def export_encoder(network: torch.nn.ModuleDict, folder: Path) -> None:
+    """Write `FP32`, `INT8` (weights of the matrix products and embeddings in 8 bits, a scale for each output channel; the head
+    stays as it is) and `HEAD` (``weight`` (K, H) and ``bias`` (K), float16 and float32).
+
+    Raises:
+        InputError: the folder cannot be written.
+        ModelError: torch cannot express the network in ONNX.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
+        plain, small = Path(scratch) / FP32, Path(scratch) / INT8
+        with writing(folder / FP32, folder):
+            _export(network, plain)
+            _quantize(plain, small)
+            for file in (plain, small):
+                os.replace(file, folder / file.name)  # noqa: PTH105 - the folder may hold an older export
+    buffer = io.BytesIO()
+    head: Any = network["head"]
+    np.savez(buffer, weight=head.weight.detach().cpu().numpy().astype(np.float16), bias=head.bias.detach().cpu().numpy())
+    with writing(folder / HEAD, folder):
+        write_bytes(folder / HEAD, buffer.getvalue())
+
+
+def _export(network: torch.nn.ModuleDict, file: Path) -> None:
+    import torch
+
+    class Exported(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            states = token_states(self.network, input_ids, attention_mask)
+            pooled = embed(states, attention_mask)
+            head: Any = self.network["head"]
+            return head(pooled), pooled, states
+
+    network.to("cpu")
+    wrapper = Exported().eval()  # or dropout would be exported
+    mask = torch.ones((2, 16), dtype=torch.int64)
+    mask[1, 9:] = 0
+    free = {0: torch.export.Dim("texts", min=1, max=4096), 1: torch.export.Dim("tokens", min=2, max=8192)}
+    try:
+        with _quiet():
+            torch.onnx.export(
+                wrapper, (torch.ones_like(mask), mask), str(file), dynamo=True, external_data=False, opset_version=_OPSET,
+                input_names=list(INPUTS), output_names=list(OUTPUTS), dynamic_shapes=dict.fromkeys(INPUTS, free), verbose=False,
+            )  # fmt: skip
+    except torch.onnx.errors.OnnxExporterError as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        raise ModelError(
+            f"this encoder cannot be exported to ONNX ({first})", fix="use a BERT, RoBERTa or ModernBERT encoder as base_model"
+        ) from error
+
+
+def _quantize(plain: Path, small: Path) -> None:
+    import onnx
+
+    quantization: Any = importlib.import_module("onnxruntime.quantization")
+    graph = onnx.load(plain, load_external_data=False).graph
+    head = [node.name for node in graph.node if OUTPUTS[0] in node.output]
+    with _quiet():
+        quantization.quantize_dynamic(
+            plain, small, per_channel=True, weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=[*head, *(f"{name}_MatMul" for name in head)],
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back the chatter of the exporters: warnings about their own insides, progress on stdout."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def onnx_scores(file: Path, texts: TokenizedTexts, pad_id: int, *, threads: int = 0, batch_size: int = 16) -> Floats:
+    """Return the logits of an exported model: float32, shape (n, K).
+
+    Args:
+        threads: for onnxruntime; 0 lets it choose.
+
+    Raises:
+        ModelError: onnxruntime cannot load the file.
+    """
+    onnxruntime: Any = importlib.import_module("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from Exception alone
+        raise ModelError(f"{file}: onnxruntime cannot load it ({error})", fix="export the model again") from None
+    labels = session.get_outputs()[0].shape[1]
+    scores = np.zeros((len(texts.ids), labels), dtype=np.float32)
+    for rows in sorted_batches(texts.lengths, batch_size):
+        ids, mask = padded(texts, rows, pad_id)
+        scores[rows] = session.run([OUTPUTS[0]], dict(zip(INPUTS, (ids, mask), strict=True)))[0]
+    return scores
+
+
+def parity(
+    reference: Floats, plain: Floats, small: Floats, assigned: Sequence[tuple[str, ...]], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the export costs on the development split.
+
+    Args:
+        reference: logits by torch in fp32 of the first m examples, shape (m, K); `plain` and `small`: of all n, by ONNX in fp32
+            and with 8-bit weights.
+    """
+    ours = slice(0, len(reference))
+    first = plain.argmax(axis=1), small.argmax(axis=1)
+    fp32, int8 = (split_scores(scores, assigned, labels) for scores in (plain, small))
+    return {
+        "fp32": {
+            "texts": len(reference),
+            "max_logit_difference": float(np.abs(plain[ours] - reference).max()),
+            "same_first": float((plain[ours].argmax(axis=1) == reference.argmax(axis=1)).mean()),
+        },
+        "int8": {
+            "texts": len(plain),
+            "max_logit_difference": float(np.abs(small - plain).max()),
+            "mean_logit_difference": float(np.abs(small - plain).mean()),
+            "same_first": float((first[0] == first[1]).mean()),
+            "top1_fp32": fp32["top1"],
+            "top1_int8": int8["top1"],
+            "top1_difference": round(int8["top1"] - fp32["top1"], 4),
+            "top3_difference": round(int8["top3"] - fp32["top3"], 4),
+            "macro_f1_difference": round(int8["macro_f1"] - fp32["macro_f1"], 4),
+        },
+    }
