@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -264,3 +267,15 @@ def test_stages_follow_each_other(tiny: Any) -> None:
     )
     for before, after in pairwise(stages):
         assert before.kept == after.kept + sum(after.reasons.values())
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_bytes(tiny: Any, tmp_path: Path) -> None:
+    """Sets come in another order where strings hash otherwise."""
+    code = "import sys; from ctiforge.cli import main; main()"
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", code, "corpus", "build", str(tiny.data / "recipe.yaml")]
+        command += ["--data", str(tiny.data), "--out", str(tmp_path / seed)]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed})
+    assert tree(tmp_path / "1") == tree(tmp_path / "2")
+    assert tree(tmp_path / "1")["train.jsonl"] == tree(tiny.report.folder)["train.jsonl"]
