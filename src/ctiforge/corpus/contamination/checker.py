@@ -8,9 +8,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from ctiforge.core.ids import find_cve_ids
 from ctiforge.corpus.contamination.benchmarks import BenchmarkItem, Benchmarks
 from ctiforge.corpus.contamination.choices import find_choices, options_key
@@ -25,6 +22,7 @@ from ctiforge.corpus.contamination.settings import TEXT_LEVELS, ContaminationSet
 __all__ = ["ContaminationChecker", "Hit", "TextMatch", "merge_levels"]
 
 _DEFAULTS = ContaminationSettings()
+_SLACK = 1e-9
 _RARE_SHARE = 0.0025
 """Words in a smaller share of the texts weigh the same, so that a product's name does not outweigh the rest of a text."""
 
@@ -206,20 +204,18 @@ class ContaminationChecker:
         if not normalized:
             return found
         settings = self.settings
-        overlap = self._overlap.compare(normalized)
-        floor = min(jaccard_from, settings.near_duplicate)
-        for place in _at_least(overlap.jaccard, floor):
-            value = float(overlap.jaccard[place])
-            if value >= jaccard_from:
-                found.jaccard[place] = value
-            if value >= settings.near_duplicate:
-                found.levels[place] = ("near_duplicate", value, "")
+        overlaps = self._overlap.find(normalized, min(jaccard_from, settings.near_duplicate), settings.rare_words)
+        for overlap in overlaps:
+            place = overlap.place
+            if overlap.jaccard >= jaccard_from:
+                found.jaccard[place] = overlap.jaccard
+            if overlap.jaccard >= settings.near_duplicate - _SLACK:
+                found.levels[place] = ("near_duplicate", overlap.jaccard, "")
+            elif overlap.weighted >= settings.rare_words - _SLACK and overlap.shared >= settings.min_words:
+                found.levels[place] = ("ngram", overlap.weighted, "words")
         for place in self._exact.get(exact_key(normalized), ()):
             found.levels[place] = ("exact_text", 1.0, "")
             found.jaccard[place] = 1.0
-        for place in _at_least(overlap.weighted, settings.rare_words):
-            if place not in found.levels and overlap.shared[place] >= settings.min_words:
-                found.levels[place] = ("ngram", float(overlap.weighted[place]), "words")
         for shared in self._rare.shared(self._phrases(normalized), settings.rare_phrases, settings.min_phrases):
             merge_levels(found.levels, {shared.place: ("ngram", shared.share, "phrases")})
         if self._semantic is not None:
@@ -229,11 +225,6 @@ class ContaminationChecker:
 
 
 _ORDER: Final = {level: place for place, level in enumerate(("exact_id", *TEXT_LEVELS, "options", "source_object"))}
-
-
-def _at_least(values: npt.NDArray[np.float64], threshold: float) -> list[int]:
-    places: list[int] = np.flatnonzero(values >= threshold - 1e-12).tolist()
-    return places
 
 
 def merge_levels(best: dict[int, tuple[Level, float, str]], more: dict[int, tuple[Level, float, str]]) -> None:
