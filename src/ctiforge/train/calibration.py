@@ -26,7 +26,7 @@ Hits = npt.NDArray[np.bool_]
 
 UNCALIBRATED = Calibration(temperature=1.0, slope=1.0, intercept=0.0)
 MIN_SHIFT_EXAMPLES = 500
-_CALIBRATED_RANKS = 3
+_CALIBRATED_RANKS = 2
 _FOLDS = 4
 _SHIFT_PENALTY = 1e-4
 _SHARPEN = 0.65
@@ -94,7 +94,7 @@ def fit_shift(scores: Floats, hits: Hits) -> Floats:
 
 
 def fit_calibration(scores: Floats, hits: Hits) -> Calibration:
-    """Fit the calibration by log loss over the first three suggestions of every example."""
+    """Fit the calibration by log loss over the first two suggestions of every example."""
     best = np.argsort(-scores, axis=1)[:, :_CALIBRATED_RANKS]
     right = np.take_along_axis(hits, best, axis=1)
 
