@@ -58,7 +58,7 @@ bench: $(VENV)/.installed ## measure the shipped classifier on the files in DATA
 
 constraints: $(VENV)/.installed ## write constraints.txt from the development environment
 	$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \
-		--disable-pip-version-check > constraints.txt.part
+		--disable-pip-version-check | sed 's/+cpu$$//' > constraints.txt.part
 	mv constraints.txt.part constraints.txt
 
 clean: ## remove the environments, caches and build outputs
