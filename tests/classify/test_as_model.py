@@ -53,7 +53,7 @@ def test_another_task_is_refused(metadata: dict[str, Any]) -> None:
 
 @needs_model
 def test_a_text_that_says_nothing_gets_no_answer() -> None:
-    answer = ask(EmbeddedModel(), question="zzz qqq")
+    answer = ask(EmbeddedModel(), question="xqzvw wvzqx")
     assert (answer.ranked, answer.error) == ((), None)
     assert answer.text.startswith("no suggestion")
 

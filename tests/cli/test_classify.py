@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ctiforge.classify.classifier import bundled_model_path
 from ctiforge.cli import app
-from ctiforge.core.errors import ExitCode
+from ctiforge.core.errors import ExitCode, SettingError
 
 pytestmark = pytest.mark.skipif(
     not (bundled_model_path("fast") / "manifest.json").exists(), reason="the bundled model is not in this checkout"
@@ -142,3 +142,20 @@ def test_interrupting_leaves_complete_lines(tmp_path: Path, records: int) -> Non
     written = lines(out.read_bytes())
     assert 0 < len(written) < records
     assert [record["id"] for record in written] == [f"CVE-2099-{10000 + i}" for i in range(len(written))]
+
+
+def test_a_csaf_document_names_its_publisher_and_its_readers(tmp_path: Path) -> None:
+    (tmp_path / "feed.jsonl").write_bytes(feed_line(10000))
+    options = ["--publisher", "Example PSIRT", "--publisher-url", "https://psirt.example", "--tlp", "green"]
+    result = CliRunner().invoke(app, ["classify", str(tmp_path / "feed.jsonl"), "--output", "csaf", "--quiet", *options])
+    assert result.exit_code == 0, result.output
+    document = orjson.loads(result.stdout)["document"]
+    assert document["publisher"]["name"] == "Example PSIRT"
+    assert document["publisher"]["namespace"] == "https://psirt.example"
+    assert document["distribution"]["tlp"]["label"] == "GREEN"
+
+
+def test_an_unknown_tlp_label_gets_a_suggestion() -> None:
+    result = CliRunner().invoke(app, ["classify", "text", "--output", "csaf", "--tlp", "ambre"])
+    assert isinstance(result.exception, SettingError)
+    assert "AMBER" in str(result.exception.fix)

@@ -5,6 +5,7 @@ A user error prints one message and what to do, and ends with its exit code; a b
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -46,8 +47,16 @@ def _root(
 ) -> None: ...
 
 
+def _write_utf8() -> None:
+    """Give files and pipes UTF-8 whatever the locale; a terminal gets what it can show, and marks for the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace") if stream.isatty() else stream.reconfigure(encoding="utf-8")
+
+
 def main() -> None:
     """Run the command line."""
+    _write_utf8()
     try:
         app()
     except CtiforgeError as error:

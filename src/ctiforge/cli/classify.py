@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TextIO, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
@@ -16,10 +16,11 @@ from ctiforge import __version__
 from ctiforge.classify.classifier import BUNDLED_MODELS, DEFAULT_MODEL
 from ctiforge.classify.feed import Answer, ClassifierSettings, FeedSummary, classify_feed
 from ctiforge.classify.outputs import OUTPUTS, OutputOptions
+from ctiforge.classify.outputs.options import TLP_LABELS
 from ctiforge.cli.progress import FeedProgress
 from ctiforge.cli.rejects import DEFAULT_REJECTS, RejectsFile
 from ctiforge.core.advisory import Reject, SourceRef
-from ctiforge.core.errors import ExitCode, InputError
+from ctiforge.core.errors import ExitCode, InputError, SettingError, did_you_mean
 from ctiforge.sources.read import FORMATS, FieldMap, RawRecord, ReadOptions, input_size, read_raw_records
 
 __all__ = ["classify", "exit_code"]
@@ -60,6 +61,10 @@ def classify(
     ] = DEFAULT_MODEL,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes for large feeds. Default: the cores.")] = None,
     org_id: Annotated[str | None, typer.Option(help="Your organisation's UUID in the CVE Program, for cve-adp.")] = None,
+    org_name: Annotated[str, typer.Option(help="Your organisation's short name in the CVE Program, for cve-adp.")] = "",
+    publisher: Annotated[str | None, typer.Option(help="Who publishes the document, for csaf.")] = None,
+    publisher_url: Annotated[str | None, typer.Option(help="The publisher's namespace, an address, for csaf.")] = None,
+    tlp: Annotated[str | None, typer.Option(help=f"Who may see the document, for csaf: {', '.join(TLP_LABELS)}.")] = None,
     adp_always: Annotated[bool, typer.Option("--adp-always", help="cve-adp also where the CNA assigned a CWE itself.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
@@ -82,8 +87,10 @@ def classify(
             colour=in_terminal and not os.environ.get("NO_COLOR"),
             ascii_only=stream.encoding.lower().replace("-", "") != "utf8",
             org_id=org_id,
+            org_short_name=org_name,
             adp_always=adp_always,
             version=__version__,
+            **_csaf_options(publisher, publisher_url, tlp),
         )
         rejects_file = stack.enter_context(RejectsFile(rejects or Path(DEFAULT_REJECTS)))
         paths = [each for each in inputs if not _is_text(each)]
@@ -116,6 +123,19 @@ def classify(
     code = exit_code(summary, strict=strict)
     if code:
         raise typer.Exit(code)
+
+
+def _csaf_options(publisher: str | None, publisher_url: str | None, tlp: str | None) -> dict[str, Any]:
+    """Return the options that were given.
+
+    Raises:
+        SettingError: there is no such TLP label.
+    """
+    if tlp is not None and tlp.upper() not in TLP_LABELS:
+        hint = did_you_mean(tlp.upper(), TLP_LABELS) or f"choose one of {', '.join(TLP_LABELS)}"
+        raise SettingError(f"unknown TLP label {tlp!r}", fix=hint)
+    given = {"publisher_name": publisher, "publisher_namespace": publisher_url, "tlp": tlp and tlp.upper()}
+    return {name: value for name, value in given.items() if value}
 
 
 def exit_code(summary: FeedSummary, *, strict: bool) -> ExitCode:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from ctiforge.core.errors import CtiforgeError, ExitCode
 
-__all__ = ["OutputOptions", "OutputOptionsError", "TlpLabel"]
+__all__ = ["TLP_LABELS", "OutputOptions", "OutputOptionsError", "TlpLabel"]
 
 TlpLabel = Literal["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"]
 """Traffic Light Protocol 2.0 labels (https://www.first.org/tlp/)."""
+TLP_LABELS: tuple[str, ...] = get_args(TlpLabel)
 
 # The CVE Program takes version 4 UUIDs only (`uuidType` in the CVE Record Format), so the nil UUID would not do.
 _UUID4 = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-4[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12}")
