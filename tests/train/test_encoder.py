@@ -275,6 +275,19 @@ class TestRecipe:
         assert "fitt: unknown setting. did you mean 'fit'?" in str(caught.value)
 
 
+def test_the_page_explains_every_setting_and_every_part_of_the_manifest(repository: Path, trained: Trained) -> None:
+    from ctiforge.train import encoder_recipe
+    from ctiforge.train.recipe import ExampleRecipe
+
+    page = (repository / "docs" / "training-encoder.md").read_text("utf-8")
+    table = "".join(line for line in page.splitlines() if line.startswith("|"))
+    settings = set(EncoderRecipe.model_fields) - set(ExampleRecipe.model_fields)
+    for part in ("SoftTargets", "RecentExamples", "ExampleWeights", "Teacher", "Pretraining", "EncoderFit", "Shift"):
+        settings |= set(getattr(encoder_recipe, part).model_fields)
+    for name in [*settings, *trained.manifest, *trained.manifest["files"]]:
+        assert f"`{name}" in table, name
+
+
 @pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_bytes(tiny: Material, tmp_path: Path) -> None:
     recipe = tiny.recipe_file("killed.yaml", pretraining={"epochs": 1, "batch_size": 32, "learning_rate": 0.001})
