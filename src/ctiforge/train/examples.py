@@ -16,6 +16,7 @@ from ctiforge.core.errors import InputError
 from ctiforge.core.ids import find_cve_ids, parse_cve_id
 from ctiforge.core.near_duplicates import JaccardIndex
 from ctiforge.core.normalized_text import normalize_text
+from ctiforge.core.shared_phrases import PhraseIndex
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.sources.labelled_cves import LabelledCve, telling_labels
 from ctiforge.sources.reservation_dates import ReservationCalendar
@@ -40,15 +41,20 @@ class BenchmarkHoldout:
     cve_ids: frozenset[str]
     texts: frozenset[str]
     index: JaccardIndex | None = None
+    phrases: PhraseIndex | None = None
+    shared_phrases: float = 1.0
 
     def reason(self, cve_id: str, text: str) -> str | None:
-        """Return ``exact_id``, ``exact_text`` or ``near_duplicate`` if the example belongs to a benchmark, else None."""
+        """Return ``exact_id``, ``exact_text``, ``near_duplicate`` or ``shared_phrases`` if the example is a benchmark's or too
+        much like one, else None."""
         if cve_id in self.cve_ids:
             return "exact_id"
         normalized = normalize_text(text)
         if normalized in self.texts:
             return "exact_text"
-        return "near_duplicate" if self.index and self.index.nearest(normalized) else None
+        if self.index and self.index.nearest(normalized):
+            return "near_duplicate"
+        return "shared_phrases" if self.phrases and self.phrases.largest_share(normalized) > self.shared_phrases else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,14 @@ class ExampleSet:
     left_out: Counter[str]
 
 
-def load_holdout(files: Iterable[tuple[Path, str | None]], near_duplicate: float | None = None) -> BenchmarkHoldout:
+def load_holdout(
+    files: Iterable[tuple[Path, str | None]], near_duplicate: float | None = None, shared_phrases: float | None = None
+) -> BenchmarkHoldout:
     """Read benchmark tables (UTF-8, tab-separated, quoted as CSV): every CVE ID in any cell, and the texts of one column.
 
     Args:
         near_duplicate: Jaccard index of word sets from which a text counts as a benchmark's; None: only equal ones do.
+        shared_phrases: share of a text's word 8-grams in one benchmark text above which it counts as that one's; None: none does.
 
     Raises:
         InputError: a file is missing, unreadable or lacks the column; training without it would contaminate the model.
@@ -112,7 +121,8 @@ def load_holdout(files: Iterable[tuple[Path, str | None]], near_duplicate: float
         texts.update(normalize_text(row[column] or "") for row in rows)
     texts.discard("")
     index = None if near_duplicate is None else JaccardIndex(sorted(texts), near_duplicate)
-    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts), index)
+    phrases = None if shared_phrases is None else PhraseIndex(texts)
+    return BenchmarkHoldout(frozenset(cve_ids), frozenset(texts), index, phrases, shared_phrases or 1.0)
 
 
 def collect_examples(

@@ -128,6 +128,8 @@ class ExampleRecipe(StrictModel):
     exclude: list[Exclusion]
     near_duplicate: Annotated[float, Field(gt=0, le=1)] | None = None
     """Texts whose word set has this Jaccard index with a benchmark text, or more, are left out too; None: only equal ones."""
+    shared_phrases: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Texts that share more than this part of their word 8-grams with one benchmark text are left out too; None: they stay."""
     party_order: Annotated[list[Party], Field(min_length=1)]
     """Whose labels count as right when several parties assigned some. All of these parties' labels are learnt."""
     min_examples: Annotated[int, Field(ge=1)]

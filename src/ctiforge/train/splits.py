@@ -46,7 +46,7 @@ def build_examples(recipe: ExampleRecipe, data: str | os.PathLike[str], catalogu
         catalogue,
         recipe.party_order,
         ReservationCalendar(recipe.split.reserved),
-        load_holdout(excluded, recipe.near_duplicate),
+        load_holdout(excluded, recipe.near_duplicate, recipe.shared_phrases),
         _labelled_texts(recipe, folder),
         undated_before=recipe.split.development_from,
     )
