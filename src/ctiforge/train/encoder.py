@@ -208,7 +208,7 @@ class _Run:
         objective = MaskedLanguage(
             tokens.unlabelled, settings.mask_share, mask_id, special, tokens.tokenizer.get_vocab_size(), tokens.pad_id
         )
-        rates = {"learning_rate": settings.learning_rate, "head_learning_rate": settings.learning_rate, "layer_decay": 1.0}
+        rates = {"learning_rate": settings.learning_rate, "head_learning_rate": settings.learning_rate, "layer_decay": 1.0, "freeze_layers": 0}
         schedule = self._schedule(epochs=settings.epochs, batch_size=settings.batch_size, **rates)
         folder = FitFolder(self.out / "run" / "pretraining", f"{fingerprint}-pretraining")
         progress = run_fit(network, objective, schedule, folder, device, name="pretraining", controls=self.controls)

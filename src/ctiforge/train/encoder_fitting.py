@@ -43,6 +43,7 @@ class Schedule:
     evaluations_per_epoch: int
     patience: int
     seed: int
+    freeze_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +323,9 @@ def _optimizer(
         if name.startswith("encoder."):
             found = _LAYER.search(name)
             depth = int(found[1]) + 1 if found else (0 if "embed" in name else layers)
+            if schedule.freeze_layers and depth <= schedule.freeze_layers:
+                parameter.requires_grad_(False)
+                continue
             rate = schedule.learning_rate * schedule.layer_decay ** (layers - depth)
         else:
             rate = schedule.head_learning_rate

@@ -75,7 +75,7 @@ def collect_material(recipe: EncoderRecipe, data: str | os.PathLike[str], catalo
     collected = build_examples(recipe, data, catalogue)
     split = split_examples(collected.examples, recipe)
     rng = np.random.default_rng(recipe.seed)
-    train = _some(split.train, recipe.max_train, rng)
+    train = _some(_newest(split.train, recipe.max_per_label), recipe.max_train, rng)
     development = _some(split.development, recipe.max_development, rng)
     windows = _windows([_some(within, recipe.max_train, rng) for within in split.windows], recipe, rng)
     folds = recipe.split.folds if recipe.shift.fit == "cross_fit" and windows else 0
@@ -114,6 +114,20 @@ def _windows(windows: Sequence[Sequence[Example]], recipe: EncoderRecipe, rng: n
 
 def _unique(examples: Sequence[Example]) -> list[Example]:
     return list({id(example): example for example in examples}.values())
+
+
+def _newest(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """Return the newest `limit` examples of each first label, in the order given."""
+    if limit is None:
+        return list(examples)
+    kept: set[int] = set()
+    taken: Counter[str] = Counter()
+    for place in sorted(range(len(examples)), key=lambda i: examples[i].day, reverse=True):
+        label = examples[place].labels[0]
+        taken[label] += 1
+        if taken[label] <= limit:
+            kept.add(place)
+    return [example for place, example in enumerate(examples) if place in kept]
 
 
 def _some(examples: Sequence[Example], limit: int | None, rng: np.random.Generator) -> list[Example]:

@@ -97,6 +97,8 @@ class EncoderFit(StrictModel):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive = 1.0
     """Longest gradient, as a Euclidean norm over all weights."""
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
+    """This many of the lowest layers, and with them the embeddings, stay as pretrained: quicker steps. 0: all is learnt."""
     dropout: Share | None = None
     """Of the encoder and before the head; None: as the base model has it."""
     evaluations_per_epoch: Count = 1
@@ -134,6 +136,8 @@ class EncoderRecipe(ExampleRecipe):
     shift: Shift = Field(default_factory=Shift)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Of matrix products while training; ``auto`` is bf16 where the device computes in it."""
+    max_per_label: Count | None = None
+    """Learn from the newest examples of a label only, this many: the commonest labels are learnt from fewer, and quicker."""
     max_train: Count | None = None
     """Learn from this many examples only, drawn at random, and from as many of the windows': to try things out."""
     max_development: Count | None = None
