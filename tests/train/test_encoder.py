@@ -23,11 +23,11 @@ import torch
 
 from ctiforge.core.errors import InputError, MissingExtraError, ModelError, RecipeError
 from ctiforge.core.files import file_sha256
+from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.encoder import run_train_encoder
 from ctiforge.train.encoder_artefact import FORMAT, EncoderReport
 from ctiforge.train.encoder_base import build_network, find_base_model, load_tokenizer
-from ctiforge.train.encoder_batches import TokenizedTexts, tokenize_texts
 from ctiforge.train.encoder_export import onnx_scores
 from ctiforge.train.encoder_fitting import Controls
 from ctiforge.train.encoder_material import collect_material

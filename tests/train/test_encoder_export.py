@@ -17,8 +17,8 @@ pytest.importorskip("onnxruntime")
 import torch
 import transformers
 
+from ctiforge.models.token_batches import TokenizedTexts
 from ctiforge.train.encoder_base import build_network, find_base_model
-from ctiforge.train.encoder_batches import TokenizedTexts
 from ctiforge.train.encoder_export import FP32, INT8, export_encoder, onnx_scores, parity
 from ctiforge.train.encoder_fitting import Schedule, _optimizer
 from ctiforge.train.encoder_objectives import logits_of

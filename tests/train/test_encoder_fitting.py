@@ -17,9 +17,9 @@ pytest.importorskip("transformers")
 import torch
 
 from ctiforge.core.errors import InputError, RecipeError
+from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.train import encoder_checkpoint
 from ctiforge.train.encoder_base import build_network, find_base_model, load_tokenizer, trim_vocabulary
-from ctiforge.train.encoder_batches import TokenizedTexts, tokenize_texts
 from ctiforge.train.encoder_checkpoint import FitFolder
 from ctiforge.train.encoder_fitting import Controls, Device, Schedule, _optimizer, choose_device, rate_factor, run_fit
 from ctiforge.train.encoder_metrics import duration

@@ -15,6 +15,7 @@ import numpy as np
 
 from ctiforge.core.errors import InputError, MissingExtraError
 from ctiforge.core.files import file_sha256, sha256, write_json
+from ctiforge.models.token_batches import TokenizedTexts, sorted_batches, tokenize_texts
 from ctiforge.models.transformers_local import folder_digest
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
 from ctiforge.train.encoder_artefact import EncoderReport, write_encoder
@@ -26,7 +27,6 @@ from ctiforge.train.encoder_base import (
     load_tokenizer,
     trim_vocabulary,
 )
-from ctiforge.train.encoder_batches import TokenizedTexts, sorted_batches, tokenize_texts
 from ctiforge.train.encoder_checkpoint import FitFolder, Progress
 from ctiforge.train.encoder_fitting import Controls, Device, Evaluate, Schedule, choose_device, run_fit
 from ctiforge.train.encoder_material import EncoderMaterial, collect_material
@@ -208,7 +208,12 @@ class _Run:
         objective = MaskedLanguage(
             tokens.unlabelled, settings.mask_share, mask_id, special, tokens.tokenizer.get_vocab_size(), tokens.pad_id
         )
-        rates = {"learning_rate": settings.learning_rate, "head_learning_rate": settings.learning_rate, "layer_decay": 1.0, "freeze_layers": 0}
+        rates = {
+            "learning_rate": settings.learning_rate,
+            "head_learning_rate": settings.learning_rate,
+            "layer_decay": 1.0,
+            "freeze_layers": 0,
+        }
         schedule = self._schedule(epochs=settings.epochs, batch_size=settings.batch_size, **rates)
         folder = FitFolder(self.out / "run" / "pretraining", f"{fingerprint}-pretraining")
         progress = run_fit(network, objective, schedule, folder, device, name="pretraining", controls=self.controls)

@@ -15,8 +15,8 @@ from ctiforge import __version__
 from ctiforge.core.files import file_sha256, write_bytes, write_json, write_text
 from ctiforge.core.manifest import git_revision, package_versions
 from ctiforge.models.linear import Floats
+from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train.encoder_batches import TokenizedTexts, tokenize_texts
 from ctiforge.train.encoder_checkpoint import writing
 from ctiforge.train.encoder_export import FP32, HEAD, INPUTS, INT8, OUTPUTS, export_encoder, onnx_scores, parity
 from ctiforge.train.encoder_material import EncoderMaterial

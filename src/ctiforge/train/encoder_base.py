@@ -124,7 +124,7 @@ def trim_vocabulary(tokenizer: Tokenizer, texts: Sequence[str], keep_in: int) ->
     """
     from tokenizers import Tokenizer
 
-    from ctiforge.train.encoder_batches import tokenize_texts
+    from ctiforge.models.token_batches import tokenize_texts
 
     settings = json.loads(tokenizer.to_str())
     if settings["model"]["type"] != "WordPiece":

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ctiforge.models.token_batches import TokenizedTexts, padded
 from ctiforge.train.encoder_base import embed, token_states
-from ctiforge.train.encoder_batches import TokenizedTexts, padded
 
 if TYPE_CHECKING:
     import torch

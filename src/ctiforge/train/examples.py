@@ -96,7 +96,7 @@ def load_holdout(
 
     Args:
         near_duplicate: Jaccard index of word sets from which a text counts as a benchmark's; None: only equal ones do.
-        shared_phrases: share of a text's word 8-grams in one benchmark text above which it counts as that one's; None: none does.
+        shared_phrases: share of a text's word 8-grams in one benchmark text above which it counts as that text's; None: never.
 
     Raises:
         InputError: a file is missing, unreadable or lacks the column; training without it would contaminate the model.
