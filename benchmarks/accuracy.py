@@ -85,7 +85,7 @@ def measure_dated_splits(data: Path) -> dict[str, Any]:
 
 def _score_examples(classifier: Classifier, examples: Sequence[Example]) -> dict[str, Any]:
     model = classifier.model
-    scores = model.scores(model.features([example.text for example in examples]))
+    scored = score_examples(model, [example.text for example in examples])
     best = np.argsort(-scores, axis=1, kind="stable")[:, :3]
     given = [[model.labels[i] for i in row] for row in best]
     pairs = list(zip(given, examples, strict=True))

@@ -25,6 +25,7 @@ from ctiforge.core.errors import InputError, MissingExtraError, ModelError, Reci
 from ctiforge.core.files import file_sha256
 from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.sources.cwe import CweCatalogue
+from ctiforge.train.descriptions import read_descriptions
 from ctiforge.train.encoder import run_train_encoder
 from ctiforge.train.encoder_artefact import FORMAT, EncoderReport
 from ctiforge.train.encoder_base import build_network, find_base_model, load_tokenizer
@@ -32,7 +33,6 @@ from ctiforge.train.encoder_export import onnx_scores
 from ctiforge.train.encoder_fitting import Controls
 from ctiforge.train.encoder_material import collect_material
 from ctiforge.train.encoder_recipe import EncoderRecipe, is_encoder_recipe, load_encoder_recipe
-from ctiforge.train.encoder_texts import read_descriptions
 
 TINY = Path(__file__).with_name("tiny_encoder.py")
 WINDOW = {"party": "cna", "since": "2099-05-01", "until": "2099-06-01"}
@@ -194,7 +194,8 @@ class TestMaterial:
 
     def test_pretraining_reads_no_benchmark_and_nothing_new(self, tiny: Material, catalogue: CweCatalogue, corpus: Any) -> None:
         pretraining = {"epochs": 1, "batch_size": 8, "learning_rate": 0.001}
-        texts, left_out = read_descriptions(tiny.recipe(pretraining=pretraining), tiny.data, catalogue)
+        found, left_out = read_descriptions(tiny.recipe(pretraining=pretraining), tiny.data, catalogue)
+        texts = [each.text for each in found]
         assert left_out["benchmark_exact_id"] == left_out["benchmark_exact_text"] == 5
         assert left_out["newer"] > 150
         assert len(texts) > 200

@@ -14,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ctiforge.classify.abstain import is_vague, looks_english, missing_text_reason
-from ctiforge.classify.evidence import evidence_spans
+from ctiforge.classify.evidence import STRONGEST_PARTS, evidence_spans
 from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Policy, Prediction, Suggestion
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import ModelError, SettingError, did_you_mean
 from ctiforge.core.weakness import MappingUsage
-from ctiforge.models.linear import Doubles, Features, Floats, LinearModel, load_linear_model
+from ctiforge.models.cwe_model import CweModel, ScoredTexts
+from ctiforge.models.linear import Doubles, Floats
+from ctiforge.models.loading import load_cwe_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
 
-__all__ = ["BUNDLED_MODELS", "DEFAULT_MODEL", "Classifier", "bundled_model_path", "check_policy"]
+__all__ = ["BUNDLED_MODELS", "DEFAULT_MODEL", "Classifier", "bundled_model_path", "check_policy", "load_model"]
 
 BUNDLED_MODELS = ("fast",)
 DEFAULT_MODEL = "fast"
@@ -52,6 +54,16 @@ def bundled_model_path(name: str) -> Path:
     return Path(str(resources.files("ctiforge.classify") / "data" / name))
 
 
+def load_model(model: str | os.PathLike[str], *, threads: int = 1) -> CweModel:
+    """Load a model by bundled name or by the path of its folder, whatever kind it is; every file is verified.
+
+    Raises:
+        MissingExtraError: the model needs packages that are not installed.
+        ModelError: there is no such model, or it is damaged.
+    """
+    return load_cwe_model(_model_folder(model), {name: bundled_model_path(name) for name in BUNDLED_MODELS}, threads=threads)
+
+
 def check_policy(policy: str) -> Policy:
     """Return `policy` if there is such a one.
 
@@ -77,8 +89,10 @@ class Classifier:
         threshold: abstain when the best suggestion's probability is below this; the model's own (chosen on the development
             split, see its manifest) if None. 0 never abstains for doubt.
         explain: whether suggestions of a probability of 0.05 or more carry evidence.
+        threads: CPU threads of a model with an encoder; the others have no use for more than one.
 
     Raises:
+        MissingExtraError: the model needs packages that are not installed.
         ModelError: the model is missing or damaged.
         SettingError: a setting is out of range.
     """
@@ -92,13 +106,14 @@ class Classifier:
         top_k: int = 5,
         threshold: float | None = None,
         explain: bool = True,
+        threads: int = 1,
     ) -> None:
         if top_k < 1:
             raise SettingError(f"top_k is {top_k}", fix="ask for 1 suggestion or more")
         if threshold is not None and not 0 <= threshold <= 1:
             raise SettingError(f"threshold is {threshold}", fix="a probability from 0 to 1")
         self.policy = check_policy(policy)
-        self.model: LinearModel = load_linear_model(_model_folder(model))
+        self.model: CweModel = load_model(model, threads=threads)
         self.catalogue = catalogue or load_catalogue()
         self.top_k = top_k
         self.explain = explain
@@ -143,15 +158,11 @@ class Classifier:
 
     def _classify_batch(self, advisories: list[Advisory]) -> list[Prediction]:
         texts = [advisory.description or advisory.title for advisory in advisories]
-        features = self.model.features(texts)
-        scores = self.model.scores(features, self.policy)
-        probabilities = self.model.probabilities(scores, self.policy)
-        best = _top(scores, self._offered, self.top_k)
-        discouraged = _top(scores, self._discouraged, self.top_k)
+        scored = self.model.score(texts, self.policy)
+        best = _top(scored.scores, self._offered, self.top_k)
+        discouraged = _top(scored.scores, self._discouraged, self.top_k)
         return [
-            self._predict(
-                advisory, _Evaluated(text, number, features, probabilities[number], best[number], discouraged[number])
-            )
+            self._predict(advisory, _Evaluated(text, number, scored, best[number], discouraged[number]))
             for number, (advisory, text) in enumerate(zip(advisories, texts, strict=True))
         ]
 
@@ -159,7 +170,7 @@ class Classifier:
         text = evaluated.text
         if not text.strip():
             return self._prediction(advisory, text, missing_text_reason(advisory))
-        if not evaluated.known:
+        if not evaluated.scored.words(evaluated.number)[0]:
             return self._prediction(advisory, text, "low_information" if looks_english(text) else "not_english")
         best = evaluated.suggested(evaluated.best)
         # Of the discouraged entries, those that would have had a place among the suggestions.
@@ -174,9 +185,10 @@ class Classifier:
 
     def _reason(self, evaluated: _Evaluated, best: float, discouraged: float) -> AbstainReason | None:
         # Nearly every word known to the model: no need to look at the language, which takes longer than to rank.
-        if evaluated.known < _SURELY_ENGLISH * evaluated.tokens and not looks_english(evaluated.text):
+        known, words = evaluated.scored.words(evaluated.number)
+        if known < _SURELY_ENGLISH * words and not looks_english(evaluated.text):
             return "not_english"
-        if evaluated.known < _MIN_KNOWN_WORDS:
+        if known < _MIN_KNOWN_WORDS:
             return "low_information"
         if best >= self.threshold:
             return None
@@ -189,8 +201,8 @@ class Classifier:
         assert entry is not None
         evidence: tuple[EvidenceSpan, ...] = ()
         if self.explain and probability >= _MIN_EXPLAINED:
-            contributions = self.model.contributions(evaluated.features, evaluated.number, label)
-            evidence = evidence_spans(evaluated.text, evaluated.number, evaluated.features, contributions)
+            parts = evaluated.scored.contributions(evaluated.number, label, STRONGEST_PARTS)
+            evidence = evidence_spans(evaluated.text, parts)
         return Suggestion(entry.cwe_id, entry.name, probability, entry.usage, evidence, entry.prefer)
 
     def _prediction(
@@ -222,21 +234,13 @@ class _Evaluated:
 
     text: str
     number: int
-    features: Features
-    probabilities: Doubles
+    scored: ScoredTexts
     best: Labels
     discouraged: Labels
 
-    @property
-    def known(self) -> int:
-        return int(self.features.known[self.number])
-
-    @property
-    def tokens(self) -> int:
-        return len(self.features.token_spans[self.number])
-
     def suggested(self, labels: Labels) -> list[tuple[int, float]]:
-        return list(zip(labels.tolist(), self.probabilities[labels].tolist(), strict=True))
+        probabilities: Doubles = self.scored.probabilities[self.number, labels]
+        return list(zip(labels.tolist(), probabilities.tolist(), strict=True))
 
 
 def _advisory(item: str | Advisory) -> Advisory:

@@ -67,9 +67,14 @@ def classifier(
     data: Annotated[Path, typer.Option(help="Folder that holds the files named in the recipe.")],
     out: Annotated[Path, typer.Option(help="Folder to write the model to.")],
     recipe: Annotated[str, _RECIPE] = "classifier-fast",
+    teacher: Annotated[
+        Path | None, typer.Option(help="Learn also from what this model says of unlabelled descriptions: a model folder.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the teacher.")] = 2,
 ) -> None:
     """Train the embedded CWE classifier: read, split by date, fit, calibrate, measure, write."""
     try:
+        from ctiforge.models.loading import load_cwe_model
         from ctiforge.train.classifier import run_train_classifier
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
@@ -79,10 +84,12 @@ def classifier(
     def report(message: str) -> None:
         typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
 
-    made = run_train_classifier(load_recipe(recipe), data, out, report=report)
+    settings = load_recipe(recipe)
+    asked = load_cwe_model(teacher, {}, threads=threads) if teacher else None
+    made = run_train_classifier(settings, data, out, teacher=asked, report=report)
     scores = made.development
     report("done")
-    size = sum(file.stat().st_size for file in made.folder.iterdir())
+    size = sum(file.stat().st_size for file in made.folder.iterdir() if file.is_file())
     typer.echo(
         f"{made.folder}: {made.labels} labels, {made.features:,} n-grams, {size / 1e6:.1f} MB, sha256 {made.digest}\n"
         f"development split, n={scores.n:,}: top-1 {scores.top1:.4f}, top-3 {scores.top3:.4f}, "
@@ -131,4 +138,36 @@ def encoder(
         f"development split, n={scores['n']:,}: top-1 {scores['top1']:.4f}, top-3 {scores['top3']:.4f}, macro-F1 "
         f"{scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
         f"8 bits against fp32: top-1 {int8['top1_difference']:+.4f}, the same first answer for {int8['same_first']:.1%}"
+    )
+
+
+@app.command("blend")
+def blend(
+    encoder: Annotated[Path, typer.Option(help="Folder that `ctiforge train encoder` wrote.")],
+    linear: Annotated[Path, typer.Option(help="Folder that `ctiforge train classifier` wrote, with its folder 'run'.")],
+    data: Annotated[Path, typer.Option(help="Folder that holds the files named in the encoder's recipe.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the model to.")],
+    name: Annotated[str, typer.Option(help="What the model is called; stands in every prediction.")] = "accurate",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+) -> None:
+    """Blend an encoder with a linear model: weights and calibration from the development split."""
+    try:
+        from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
+        from ctiforge.train.blend import run_train_blend
+    except ImportError as error:
+        raise _need_extra(error, "encoder") from None
+    started = time.monotonic()
+
+    def report(message: str) -> None:
+        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+
+    shipped = {each: bundled_model_path(each) for each in BUNDLED_MODELS}
+    made = run_train_blend(encoder, linear, data, out, name=name, shipped=shipped, threads=threads, report=report)
+    scores = made.development
+    alone = ", ".join(f"{part} {found['top1']:.4f}" for part, found in scores["parts_alone"].items())
+    typer.echo(
+        f"{made.folder}: {made.labels} labels, sha256 {made.digest}\n"
+        f"development split, n={scores['n']:,}: top-1 {scores['top1']:.4f} (alone: {alone}), top-3 {scores['top3']:.4f}, "
+        f"macro-F1 {scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
+        f"the linear model answers {scores['left_to_the_linear_model']:.0%} alone"
     )

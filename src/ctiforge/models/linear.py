@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from ctiforge.core.errors import ModelError
 from ctiforge.core.files import sha256, write_bytes, write_json
+from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verified
+from ctiforge.models.cwe_model import Contribution, Contributions
 from ctiforge.models.text_features import gram_place, ngrams, tokenize
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "HiddenLayer",
     "LinearModel",
     "QuantizedWeights",
+    "ScoredByNgrams",
     "load_linear_model",
     "write_linear_model",
 ]
@@ -222,6 +223,12 @@ class LinearModel:
             scores += self._shifts[policy]
         return scores
 
+    def score(self, texts: Sequence[str], policy: str | None = None) -> ScoredByNgrams:
+        """Score a batch of texts; see `ctiforge.models.cwe_model.CweModel`."""
+        features = self.features(texts)
+        scores = self.scores(features, policy)
+        return ScoredByNgrams(self, features, scores, self.probabilities(scores, policy or "mitre"))
+
     def contributions(self, features: Features, text: int, label: int) -> Floats:
         """Return what each n-gram of one text adds to the score of one label: float32, one for each of its n-grams."""
         weights = self._weights
@@ -235,6 +242,29 @@ class LinearModel:
     def probabilities(self, scores: Floats, policy: str) -> Doubles:
         """Return the probabilities of `scores` (shape (..., K)), calibrated for a policy; see `Calibration`."""
         return self._calibrations[policy].probabilities(scores)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredByNgrams:
+    """A batch of texts as `LinearModel` sees it; see `ctiforge.models.cwe_model.ScoredTexts`."""
+
+    model: LinearModel
+    features: Features
+    scores: Floats
+    probabilities: Doubles
+
+    def words(self, text: int) -> tuple[int, int]:
+        """Return how many words of a text the model knows, and how many it has."""
+        return int(self.features.known[text]), len(self.features.token_spans[text])
+
+    def contributions(self, text: int, label: int, most: int) -> Contributions:
+        """Return the n-grams of a text that speak most for a label, each at its first occurrence."""
+        values = self.model.contributions(self.features, text, label)
+        strongest = (-values).argsort(kind="stable")[:most]
+        places = self.features.places[self.features.of(text)][strongest].tolist()
+        found = zip(places, values[strongest].tolist(), strict=True)
+        parts = [Contribution(*self.features.span(text, place), value) for place, value in found if value > 0]
+        return Contributions(float(np.maximum(values, 0).sum()), parts)
 
 
 def write_linear_model(
@@ -275,33 +305,19 @@ def load_linear_model(folder: str | os.PathLike[str]) -> LinearModel:
         ModelError: a file is missing, its digest differs from the manifest, or the format is not `FORMAT`.
     """
     source = Path(folder)
-    raw = _read(source / "manifest.json")
+    manifest, digest = read_manifest(source, FORMAT, fix="train one: ctiforge train classifier --help")
     try:
-        manifest = orjson.loads(raw)
-        if manifest["format"] != FORMAT:
-            raise ModelError(
-                f"{source}: model format {manifest['format']!r} is not {FORMAT!r}",
-                fix="use a model written by this version of ctiforge, or train one: ctiforge train classifier --help",
-            )
         digests = manifest["files"]
-        model_labels = len(manifest["labels"])
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise _not_a_manifest(source, error) from None
-    files = {name: _read_verified(source / name, digests.get(name)) for name in ("vocabulary.txt", "weights.npz")}
+        files = {name: read_verified(source / name, digests.get(name)) for name in ("vocabulary.txt", "weights.npz")}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise not_a_manifest(source, error) from None
     vocabulary = files["vocabulary.txt"].decode().split("\n")[:-1]
     with np.load(io.BytesIO(files["weights.npz"]), allow_pickle=False) as arrays:
-        weights = _dense(arrays, len(vocabulary), model_labels)
+        weights = _dense(arrays, len(vocabulary), len(manifest["labels"]))
     try:
-        return LinearModel(manifest, sha256(raw), vocabulary, weights)
+        return LinearModel(manifest, digest, vocabulary, weights)
     except (KeyError, TypeError, ValueError) as error:
-        raise _not_a_manifest(source, error) from None
-
-
-_REINSTALL = "install ctiforge again, or copy the whole model folder again"
-
-
-def _not_a_manifest(folder: Path, error: Exception) -> ModelError:
-    return ModelError(f"{folder / 'manifest.json'}: not a model manifest ({error!r})", fix=_REINSTALL)
+        raise not_a_manifest(source, error) from None
 
 
 def _dense(arrays: Any, features: int, labels: int) -> QuantizedWeights:
@@ -314,17 +330,3 @@ def _dense(arrays: Any, features: int, labels: int) -> QuantizedWeights:
     if "hidden_values" in arrays:
         hidden = HiddenLayer(*(arrays[f"hidden_{each.name}"] for each in fields(HiddenLayer)))
     return QuantizedWeights(values.reshape(features, labels), arrays["scale"], arrays["intercept"], arrays["idf"], hidden)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot read the model file ({error.strerror})", fix=_REINSTALL) from None
-
-
-def _read_verified(path: Path, expected: str | None) -> bytes:
-    data = _read(path)
-    if sha256(data) != expected:
-        raise ModelError(f"{path}: SHA-256 differs from the manifest's; the file is damaged or was changed", fix=_REINSTALL)
-    return data

@@ -6,6 +6,7 @@ A linear model over TF-IDF n-grams, stored in 8 bits; probabilities calibrated o
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,9 +20,10 @@ from scipy.sparse import csr_matrix, vstack
 
 from ctiforge import __version__
 from ctiforge.core.errors import InputError
-from ctiforge.core.files import file_sha256
+from ctiforge.core.files import file_sha256, write_bytes
 from ctiforge.core.manifest import git_revision, package_versions
 from ctiforge.core.metrics import expected_calibration_error
+from ctiforge.models.cwe_model import CweModel
 from ctiforge.models.linear import (
     Doubles,
     Floats,
@@ -40,6 +42,8 @@ from ctiforge.train.calibration import (
     calibrate_with_shift,
     fit_calibration,
 )
+from ctiforge.train.development_scores import hit_matrix, lowest_threshold
+from ctiforge.train.distillation import teach
 from ctiforge.train.examples import Example
 from ctiforge.train.fitting import LinearWeights, fit_linear
 from ctiforge.train.hidden import HiddenWeights, fit_hidden
@@ -47,7 +51,9 @@ from ctiforge.train.quantize import quantize
 from ctiforge.train.recipe import ClassifierRecipe, Window
 from ctiforge.train.splits import build_examples, split_examples
 
-__all__ = ["DevelopmentScores", "TrainingReport", "run_train_classifier"]
+__all__ = ["WINDOW_SCORES", "DevelopmentScores", "TrainingReport", "run_train_classifier"]
+
+WINDOW_SCORES = "windows.npz"
 
 Report = Callable[[str], None]
 
@@ -88,13 +94,15 @@ def run_train_classifier(
     out: str | os.PathLike[str],
     *,
     catalogue: CweCatalogue | None = None,
+    teacher: CweModel | None = None,
     report: Report = lambda message: None,
 ) -> TrainingReport:
     """Train, calibrate, measure and write the classifier.
 
     Args:
         data: folder that holds the recipe's files.
-        out: folder to write the model to.
+        out: folder to write the model to; its folder ``run`` keeps what the teacher said, and the windows' scores.
+        teacher: a model whose answers to unlabelled descriptions are learnt as well, if the recipe has a ``teacher``.
         report: called with one line for a person at each step.
 
     Raises:
@@ -126,11 +134,19 @@ def run_train_classifier(
         )
     report(f"{len(vocabulary):,} n-grams")
     matrix, idf = _tfidf([example.text for example in train], vocabulary, recipe)
-    windows = _cross_fit_windows(split.windows, train, matrix, idf, vocabulary, labels, recipe, report)
+    targets = _targets(train, place)
+    taught = None
+    if teacher is not None:
+        taught = teach(teacher, recipe, data, labels, catalogue, Path(out) / "run" / "taught", report)
+        matrix = vstack([matrix, _tfidf(taught.texts, vocabulary, recipe, idf)[0]], format="csr")
+        targets = vstack([targets, taught.targets], format="csr")
+    windows = _cross_fit_windows(split.windows, matrix, targets, idf, vocabulary, labels, recipe, report)
+    _write_windows(Path(out) / "run" / WINDOW_SCORES, split.windows, windows, labels)
     if extra:
         report(f"fitting with the {len(extra):,} examples of the windows")
         matrix = vstack([matrix, _tfidf([example.text for example in extra], vocabulary, recipe, idf)[0]], format="csr")
-    weights = quantize(*_fit(matrix, _targets([*train, *extra], place), recipe, report), idf, recipe.prune)
+        targets = vstack([targets, _targets(extra, place)], format="csr")
+    weights = quantize(*_fit(matrix, targets, recipe, report), idf, recipe.prune)
     kept = np.flatnonzero(np.any(weights.values, axis=1))
     vocabulary = [vocabulary[i] for i in kept]
     hidden = weights.hidden and replace(weights.hidden, values=weights.hidden.values[kept])
@@ -138,7 +154,7 @@ def run_train_classifier(
 
     report("calibrating on the development splits")
     draft = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
-    own = calibrate(_scores(draft, split.development), _hits(labels, [example.labels for example in split.development]))
+    own = calibrate(_scores(draft, split.development), hit_matrix(labels, [example.labels for example in split.development]))
     nvd = _nvd_habits(windows) or own
     settings = _settings(recipe, labels) | {
         "calibration": {"mitre": asdict(own.calibration), "nvd": asdict(nvd.calibration)},
@@ -148,8 +164,8 @@ def run_train_classifier(
     offered = np.array([catalogue.is_suggestable(label) for label in labels])
     manifest = settings | {
         "threshold": {
-            "mitre": _lowest_threshold(*_top1(np.where(offered, own.probabilities, 0), own.hits), recipe.target_precision),
-            "nvd": _lowest_threshold(*_top1(nvd.probabilities, nvd.hits), recipe.target_precision),
+            "mitre": lowest_threshold(*_top1(np.where(offered, own.probabilities, 0), own.hits), recipe.target_precision),
+            "nvd": lowest_threshold(*_top1(nvd.probabilities, nvd.hits), recipe.target_precision),
         },
         "development": {
             "from": str(recipe.split.development_from),
@@ -171,9 +187,11 @@ def run_train_classifier(
             "development": len(split.development),
             "later": len(split.later),
             "windows": [len(examples) for examples in split.windows],
+            **({"taught": len(taught.texts)} if taught else {}),
             "by_party": dict(sorted(Counter(example.party for example in train).items())),
             "by_label": {label: counts[label] for label in labels},
         },
+        **({"teacher": {"name": teacher.name, "digest": teacher.digest}} if teacher else {}),
         "recipe": recipe.model_dump(mode="json"),
         "cwe_version": catalogue.version,
         "cwe_digest": catalogue.digest,
@@ -275,8 +293,8 @@ class _WindowResult:
 
 def _cross_fit_windows(
     windows: Sequence[Sequence[Example]],
-    train: Sequence[Example],
     matrix: csr_matrix,
+    targets: csr_matrix,
     idf: Floats,
     vocabulary: list[str],
     labels: list[str],
@@ -295,17 +313,33 @@ def _cross_fit_windows(
         for each in range(folds):
             report(f"fitting without part {each + 1} of {folds} of the windows")
             others = np.flatnonzero((fold != each) & learnable)
-            targets = _targets([*train, *(pool[i] for i in others)], place)
-            linear, hidden = _fit(vstack([matrix, texts[others]], format="csr"), targets, recipe, report)
+            wanted = vstack([targets, _targets([pool[i] for i in others], place)], format="csr")
+            linear, hidden = _fit(vstack([matrix, texts[others]], format="csr"), wanted, recipe, report)
             within = np.flatnonzero(fold == each)
             scores[within] = texts[within] @ linear.coefficients + linear.intercept
             if hidden:
                 scores[within] += hidden.scores(texts[within])
     bounds = np.cumsum([0, *(len(within) for within in windows)])
     return [
-        _WindowResult(window, scores[start:end], _hits(labels, [example.by_party[window.party] for example in within]))
+        _WindowResult(window, scores[start:end], hit_matrix(labels, [example.by_party[window.party] for example in within]))
         for window, within, start, end in zip(recipe.split.windows, windows, bounds[:-1], bounds[1:], strict=True)
     ]
+
+
+def _write_windows(
+    file: Path, examples: Sequence[Sequence[Example]], results: Sequence[_WindowResult], labels: Sequence[str]
+) -> None:
+    """Write the windows' scores by models that have not seen the example: what a blend with another model is fitted on."""
+    cve_ids = [example.cve_id for within in examples for example in within]
+    scores = [result.scores for result in results]
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        cve_ids=np.array(cve_ids, dtype=np.str_),
+        labels=np.array(labels, dtype=np.str_),
+        scores=np.concatenate(scores) if scores else np.zeros((0, len(labels)), np.float32),
+    )
+    write_bytes(file, buffer.getvalue())
 
 
 def _nvd_habits(windows: Sequence[_WindowResult]) -> CalibratedSplit | None:
@@ -339,15 +373,6 @@ def _scores(model: LinearModel, examples: Sequence[Example]) -> Floats:
     return np.concatenate([model.scores(model.features(texts[i : i + _BATCH])) for i in range(0, len(texts), _BATCH)])
 
 
-def _hits(labels: list[str], assigned: Sequence[tuple[str, ...]]) -> npt.NDArray[np.bool_]:
-    """Return shape (n, K): whether each label is one of those assigned."""
-    place = {label: i for i, label in enumerate(labels)}
-    hits = np.zeros((len(assigned), len(labels)), dtype=bool)
-    for row, right in enumerate(assigned):
-        hits[row, [place[label] for label in right if label in place]] = True
-    return hits
-
-
 def _top1(probabilities: Doubles, hits: npt.NDArray[np.bool_]) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     first = probabilities.argmax(axis=1)
     rows = np.arange(len(first))
@@ -369,14 +394,6 @@ def _half_fitted_error(scores: Floats, hits: npt.NDArray[np.bool_]) -> float:
         probabilities = calibration.probabilities(scores[1 - half :: 2])
         errors.append(expected_calibration_error(*_top1(probabilities, hits[1 - half :: 2])))
     return float(np.mean(errors))
-
-
-def _lowest_threshold(confidence: Doubles, right: npt.NDArray[np.bool_], precision: float) -> float:
-    """Return the lowest threshold at which the answers given are right in at least `precision` of the cases."""
-    order = np.argsort(-confidence)
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(share >= precision)
-    return round(float(confidence[order][enough[-1]]), 4) if enough.size else 1.0
 
 
 def _provenance(recipe: ClassifierRecipe, folder: Path) -> list[dict[str, str]]:

@@ -18,6 +18,8 @@ from ctiforge.core.files import file_sha256, sha256, write_json
 from ctiforge.models.token_batches import TokenizedTexts, sorted_batches, tokenize_texts
 from ctiforge.models.transformers_local import folder_digest
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
+from ctiforge.train.descriptions import read_descriptions
+from ctiforge.train.development_scores import ScoredWindow, hit_matrix, mean_loss, split_scores
 from ctiforge.train.encoder_artefact import EncoderReport, write_encoder
 from ctiforge.train.encoder_base import (
     EXTRA,
@@ -33,7 +35,6 @@ from ctiforge.train.encoder_material import EncoderMaterial, collect_material
 from ctiforge.train.encoder_metrics import duration
 from ctiforge.train.encoder_objectives import Classification, MaskedLanguage, build_masked_head, logits_of
 from ctiforge.train.encoder_recipe import EncoderRecipe
-from ctiforge.train.encoder_scores import ScoredWindow, hit_matrix, mean_loss, split_scores
 from ctiforge.train.encoder_targets import (
     Floats,
     build_targets,
@@ -44,7 +45,6 @@ from ctiforge.train.encoder_targets import (
     relatives_matrix,
     soften,
 )
-from ctiforge.train.encoder_texts import read_descriptions
 from ctiforge.train.examples import Example
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ class _Run:
         tokenizer = load_tokenizer(base.folder, recipe.max_length)
         unlabelled: list[str] = []
         if recipe.pretraining is not None:
-            unlabelled, left_out = read_descriptions(recipe, self.data, self.catalogue)
+            found, left_out = read_descriptions(recipe, self.data, self.catalogue, recipe.pretraining.sources)
+            unlabelled = [each.text for each in found]
             self.report(f"{len(unlabelled):,} descriptions for pretraining, left out: {dict(sorted(left_out.items()))}")
         rows, pad_id = None, base.pad_id
         if recipe.keep_tokens_in:

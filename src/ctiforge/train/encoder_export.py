@@ -24,9 +24,9 @@ import numpy.typing as npt
 from ctiforge.core.errors import ModelError
 from ctiforge.core.files import write_bytes
 from ctiforge.models.token_batches import TokenizedTexts, padded, sorted_batches
+from ctiforge.train.development_scores import split_scores
 from ctiforge.train.encoder_base import embed, token_states
 from ctiforge.train.encoder_checkpoint import writing
-from ctiforge.train.encoder_scores import split_scores
 
 if TYPE_CHECKING:
     import torch

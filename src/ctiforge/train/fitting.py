@@ -24,6 +24,9 @@ Loss = Literal["softmax", "squared_hinge"]
 _INTERCEPT_SHARE = 0.02
 """The intercept moves at this share of the learning rate: it sees every text, an n-gram only a few of them."""
 
+_RIGHT_SHARE = np.float32(0.2)
+"""A label with this share of a target, or with its largest share, is right where the loss knows only right and wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinearWeights:
@@ -51,7 +54,7 @@ def fit_linear(
 
     Args:
         features: n texts by F features, float32.
-        targets: n texts by K labels, each row adding up to 1; what is above 0 is right.
+        targets: n texts by K labels, each row adding up to 1.
         report: called with one line after each epoch.
 
     Raises:
@@ -102,7 +105,9 @@ def _softmax(scores: Floats, wanted: Floats) -> tuple[float, Floats]:
 
 def _squared_hinge(scores: Floats, wanted: Floats) -> tuple[float, Floats]:
     """Return the summed loss of a batch and its gradient by the scores (both arrays: texts by labels)."""
-    sign = np.where(wanted > 0, np.float32(1), np.float32(-1))
+    # Labels that a teacher thinks of in passing are not right; all shares of an assigned label are.
+    right = wanted >= np.minimum(_RIGHT_SHARE, wanted.max(axis=1, keepdims=True))
+    sign = np.where(right & (wanted > 0), np.float32(1), np.float32(-1))
     short = np.maximum(0, 1 - sign * scores)
     return float((short * short).sum()), -2 * sign * short
 

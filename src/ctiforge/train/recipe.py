@@ -15,6 +15,7 @@ from ctiforge.train.fitting import Loss
 
 __all__ = [
     "ClassifierRecipe",
+    "Distillation",
     "ExampleRecipe",
     "Exclusion",
     "Fit",
@@ -96,6 +97,13 @@ class Hidden(StrictModel):
     """Share of the units that are silent for a text while it is learnt."""
 
 
+class Distillation(StrictModel):
+    """Learn from what a teacher says of descriptions that nobody labelled (see `ctiforge.train.distillation`)."""
+
+    since: date
+    """Of descriptions published on this day or later, before the development split."""
+
+
 class Split(StrictModel):
     """Cuts by date. Records before `development_from` train; from there to `test_from` they develop; later ones test."""
 
@@ -146,6 +154,8 @@ class ClassifierRecipe(ExampleRecipe):
     fits: Annotated[list[Fit], Field(min_length=1)]
     """Linear models that are added up into one."""
     hidden: Hidden | None = None
+    teacher: Distillation | None = None
+    """Used where a teacher is given (``--teacher``); None: there is none."""
     prune: Annotated[float, Field(ge=0, lt=1)]
     """Weights below this share of their label's largest are set to zero."""
     target_precision: Annotated[float, Field(gt=0, lt=1)]

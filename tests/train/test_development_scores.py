@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train.encoder_scores import (
+from ctiforge.train.development_scores import (
     ScoredWindow,
     calibration_settings,
     hit_matrix,

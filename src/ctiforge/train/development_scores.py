@@ -1,4 +1,4 @@
-"""Scores of an encoder on the development splits, its calibration and its abstention thresholds."""
+"""Scores on the development splits, calibration by them, and abstention thresholds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ from ctiforge.train.calibration import (
 )
 from ctiforge.train.recipe import Window
 
-__all__ = ["ScoredWindow", "calibration_settings", "hit_matrix", "macro_f1", "mean_loss", "split_scores", "window_scores"]
+__all__ = [
+    "ScoredWindow",
+    "calibration_settings",
+    "hit_matrix",
+    "lowest_threshold",
+    "macro_f1",
+    "mean_loss",
+    "split_scores",
+    "window_scores",
+]
 
 Hits = npt.NDArray[np.bool_]
 
@@ -125,8 +134,8 @@ def calibration_settings(
         "calibration": {"mitre": asdict(own.calibration), "nvd": asdict(nvd.calibration)},
         "shift": {} if nvd.shift is None else {"nvd": nvd.shift},
         "threshold": {
-            "mitre": _lowest_threshold(*_top1(np.where(offered, own.probabilities, 0), own.hits), target_precision),
-            "nvd": _lowest_threshold(*_top1(nvd.probabilities, nvd.hits), target_precision),
+            "mitre": lowest_threshold(*_top1(np.where(offered, own.probabilities, 0), own.hits), target_precision),
+            "nvd": lowest_threshold(*_top1(nvd.probabilities, nvd.hits), target_precision),
         },
         "development": split_scores(development, assigned, labels)
         | {
@@ -152,7 +161,7 @@ def _half_fitted_error(split: CalibratedSplit) -> float:
     return float(np.mean(errors))
 
 
-def _lowest_threshold(confidence: Doubles, right: Hits, precision: float) -> float:
+def lowest_threshold(confidence: Doubles, right: Hits, precision: float) -> float:
     """Return the lowest threshold at which the answers given are right in at least `precision` of the cases."""
     order = np.argsort(-confidence)
     share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

@@ -1,0 +1,175 @@
+"""An encoder and the linear model in one: their log-probabilities are added; where the linear model is sure, it answers alone.
+
+A folder with ``manifest.json`` (labels, the weights of the two, calibration, what its parts are) and the encoder's own folder
+``encoder``. The linear model is in the folder ``linear``, or it is a model that ships with ctiforge, known by its digest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctiforge.core.errors import ModelError
+from ctiforge.models.artefact import not_a_manifest, read_manifest
+from ctiforge.models.cwe_model import Contributions
+from ctiforge.models.encoder import EncodedTexts, EncoderModel, load_encoder
+from ctiforge.models.linear import Calibration, Doubles, Floats, LinearModel, ScoredByNgrams, load_linear_model
+
+__all__ = ["BLEND_FORMAT", "BlendModel", "Places", "ScoredByBlend", "blend_scores", "load_blend"]
+
+BLEND_FORMAT = "ctiforge-blend/1"
+
+_FIX = "make one: ctiforge train blend --help"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the labels of each part stand among the K labels of the blend."""
+
+    encoder: npt.NDArray[np.int64]
+    linear: npt.NDArray[np.int64]
+    size: int
+
+    @classmethod
+    def of(cls, labels: Sequence[str], encoder: Sequence[str], linear: Sequence[str]) -> Places:
+        """Find the places of the parts' labels; each of them must be one of `labels` (else KeyError)."""
+        place = {label: i for i, label in enumerate(labels)}
+        return cls(np.array([place[each] for each in encoder]), np.array([place[each] for each in linear]), len(labels))
+
+
+def blend_scores(encoder: Floats, linear: Floats, places: Places, weights: Mapping[str, float]) -> Floats:
+    """Return the blend's scores: float32, shape (B, K), the weighted sum of log-probabilities (a logarithmic opinion pool).
+
+    Args:
+        encoder, linear: scores of shape (B, labels of the one) and (B, labels of the other).
+        weights: of ``encoder`` and ``linear``.
+
+    A label that one of the two does not know is to it as unlikely as the least likely label that it knows.
+    """
+    given = [
+        weights[name] * _over_union(_log_shares(scores), place, places.size)
+        for name, scores, place in (("encoder", encoder, places.encoder), ("linear", linear, places.linear))
+    ]
+    total: Floats = given[0] + given[1]
+    return total
+
+
+def _log_shares(scores: Floats) -> Floats:
+    given = scores - scores.max(axis=1, keepdims=True)
+    shares: Floats = given - np.log(np.exp(given).sum(axis=1, keepdims=True))
+    return shares
+
+
+def _over_union(values: Floats, place: npt.NDArray[np.int64], size: int) -> Floats:
+    spread = np.repeat(values.min(axis=1, keepdims=True), size, axis=1)
+    spread[:, place] = values
+    return spread
+
+
+class BlendModel:
+    """A loaded blend; attributes and `score` as `ctiforge.models.cwe_model.CweModel` has them.
+
+    Attributes:
+        encoder, linear: its parts.
+        sure: from this probability on, the linear model's answer stands and the encoder is not asked.
+    """
+
+    def __init__(self, manifest: dict[str, Any], digest: str, encoder: EncoderModel, linear: LinearModel) -> None:
+        self.manifest = manifest
+        self.digest = digest
+        self.name: str = manifest["name"]
+        self.labels: tuple[str, ...] = tuple(manifest["labels"])
+        self.encoder = encoder
+        self.linear = linear
+        self.sure = float(manifest["sure"])
+        self._weights: dict[str, float] = manifest["weights"]
+        self._places = Places.of(self.labels, encoder.labels, linear.labels)
+        self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
+        self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
+
+    def score(self, texts: list[str], policy: str | None = None) -> ScoredByBlend:
+        """Score a batch of texts; the encoder reads those that the linear model is not sure of."""
+        by_ngrams = self.linear.score(texts, policy)
+        scores = _over_union(by_ngrams.scores, self._places.linear, len(self.labels))
+        probabilities = np.zeros(scores.shape, dtype=np.float64)
+        probabilities[:, self._places.linear] = by_ngrams.probabilities
+        asked = np.flatnonzero(by_ngrams.probabilities.max(axis=1) < self.sure)
+        encoded = self.encoder.encode([texts[i] for i in asked], states=True)
+        if asked.size:
+            plain = self.linear.scores(by_ngrams.features)[asked]
+            scores[asked] = blend_scores(encoded.logits, plain, self._places, self._weights)
+            if policy in self._shifts:
+                scores[asked] += self._shifts[policy]
+            probabilities[asked] = self._calibrations[policy or "mitre"].probabilities(scores[asked])
+        return ScoredByBlend(self, by_ngrams, encoded, {int(text): i for i, text in enumerate(asked)}, scores, probabilities)
+
+    def place_in(self, part: EncoderModel | LinearModel, label: int) -> int | None:
+        """Return the place of one of the blend's labels among those of a part, or None."""
+        place = self._places.encoder if part is self.encoder else self._places.linear
+        found = np.flatnonzero(place == label)
+        return int(found[0]) if found.size else None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredByBlend:
+    """A batch of texts as `BlendModel` sees it; see `ctiforge.models.cwe_model.ScoredTexts`.
+
+    Attributes:
+        asked: for each text that the encoder read, its place in `encoded`.
+    """
+
+    model: BlendModel
+    by_ngrams: ScoredByNgrams
+    encoded: EncodedTexts
+    asked: Mapping[int, int]
+    scores: Floats
+    probabilities: Doubles
+
+    def words(self, text: int) -> tuple[int, int]:
+        """Return how many words of a text the linear model knows, and how many it has."""
+        return self.by_ngrams.words(text)
+
+    def contributions(self, text: int, label: int, most: int) -> Contributions:
+        """Return the words that the encoder counts for a label; the n-grams of the linear model where it was not asked."""
+        own = self.model.place_in(self.model.encoder, label)
+        if text in self.asked and own is not None:
+            return self.model.encoder.contributions(self.encoded, self.asked[text], own, most)
+        own = self.model.place_in(self.model.linear, label)
+        return Contributions(0.0, []) if own is None else self.by_ngrams.contributions(text, own, most)
+
+
+def load_blend(folder: str | os.PathLike[str], shipped: Mapping[str, Path], *, threads: int = 1) -> BlendModel:
+    """Load and verify a blend and its parts.
+
+    Args:
+        shipped: folders of the models that ship with ctiforge, by name.
+        threads: see `ctiforge.models.encoder.load_encoder`.
+
+    Raises:
+        MissingExtraError: onnxruntime or tokenizers is not installed.
+        ModelError: a file is missing or damaged, of another format, or a part is not the one that the manifest names.
+    """
+    source = Path(folder)
+    manifest, digest = read_manifest(source, BLEND_FORMAT, fix=_FIX)
+    try:
+        parts = manifest["parts"]
+        name = str(parts["linear"]["name"])
+        own = source / "linear"
+        linear = load_linear_model(own if own.is_dir() else shipped.get(name, own))
+        encoder = load_encoder(source / "encoder", threads=threads)
+        for part, model in (("linear", linear), ("encoder", encoder)):
+            if model.digest != parts[part]["digest"]:
+                raise ModelError(
+                    f"{source}: its {part} model is not the one it was made with (SHA-256 {model.digest[:12]}, wanted "
+                    f"{parts[part]['digest'][:12]})",
+                    fix=f"copy that {part} model to {source / part}, or {_FIX}",
+                )
+        return BlendModel(manifest, digest, encoder, linear)
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_a_manifest(source, error) from None

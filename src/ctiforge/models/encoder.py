@@ -1,0 +1,194 @@
+"""The trained encoder at run time: ONNX with 8-bit weights and a tokenizer, without torch.
+
+A folder that `ctiforge train encoder` wrote. Read are ``manifest.json``, ``model.int8.onnx``, ``tokenizer.json`` and
+``head.npz`` (loaded with ``allow_pickle=False``); a file whose SHA-256 differs from the manifest's is refused. The head
+is linear over the mean of the token states, so that what a token adds to a label's score is exact.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ctiforge.core.errors import MissingExtraError, ModelError
+from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verified
+from ctiforge.models.cwe_model import Contribution, Contributions
+from ctiforge.models.linear import Calibration
+from ctiforge.models.token_batches import TokenizedTexts, padded, sorted_batches
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+__all__ = ["ENCODER_FORMAT", "EncodedTexts", "EncoderModel", "ScoredByEncoder", "load_encoder"]
+
+ENCODER_FORMAT = "ctiforge-encoder/1"
+EXTRA = "accurate"
+
+_INT8, _HEAD, _TOKENIZER = "model.int8.onnx", "head.npz", "tokenizer.json"
+_TEXTS_AT_ONCE = 16
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedTexts:
+    """What the encoder made of B texts.
+
+    Attributes:
+        logits: float32, shape (B, K).
+        embeddings: float32, shape (B, H): the mean of a text's token states.
+        states: B arrays, float32, shape (T, H); empty unless asked for.
+        encodings: B tokenizations with the character range of each token.
+    """
+
+    logits: Floats
+    embeddings: Floats
+    states: list[Floats]
+    encodings: list[Encoding]
+
+
+class EncoderModel:
+    """A loaded encoder.
+
+    Attributes:
+        name, labels, manifest, digest: see `ctiforge.models.cwe_model.CweModel`.
+    """
+
+    def __init__(
+        self, manifest: dict[str, Any], digest: str, onnx: bytes, tokenizer: Tokenizer, head: bytes, *, threads: int = 1
+    ) -> None:
+        self.manifest = manifest
+        self.digest = digest
+        self.name: str = manifest["name"]
+        self.labels: tuple[str, ...] = tuple(manifest["labels"])
+        self._pad_id = int(manifest["pad_id"])
+        self._inputs = [str(name) for name in manifest["inputs"]]
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(int(manifest["max_length"]))
+        self._head = head
+        self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
+        self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
+        self._session = _session(onnx, threads)
+
+    def encode(self, texts: list[str], *, states: bool = False) -> EncodedTexts:
+        """Run the encoder over texts, those of like length together.
+
+        Args:
+            states: keep the states of every token, which `contributions` needs.
+        """
+        encodings = self._tokenizer.encode_batch(texts)
+        tokens = TokenizedTexts([np.array(each.ids, dtype=np.int32) for each in encodings])
+        logits = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
+        embeddings: Floats | None = None
+        kept: list[Floats] = [np.zeros((0, 0), dtype=np.float32)] * len(texts)
+        wanted = ["logits", "text_embedding", *(["token_states"] if states else [])]
+        for rows in sorted_batches(tokens.lengths, _TEXTS_AT_ONCE):
+            ids, mask = padded(tokens, rows, self._pad_id)
+            found = self._session.run(wanted, dict(zip(self._inputs, (ids, mask), strict=True)))
+            logits[rows] = found[0]
+            if embeddings is None:
+                embeddings = np.zeros((len(texts), found[1].shape[1]), dtype=np.float32)
+            embeddings[rows] = found[1]
+            if states:
+                for place, row in enumerate(rows):
+                    kept[row] = found[2][place, : len(tokens.ids[row])]
+        return EncodedTexts(logits, np.zeros((0, 0), np.float32) if embeddings is None else embeddings, kept, encodings)
+
+    def score(self, texts: list[str], policy: str | None = None) -> ScoredByEncoder:
+        """Score a batch of texts; see `ctiforge.models.cwe_model.CweModel`."""
+        encoded = self.encode(texts, states=True)
+        scores = encoded.logits + self._shifts[policy] if policy in self._shifts else encoded.logits
+        return ScoredByEncoder(self, encoded, scores, self._calibrations[policy or "mitre"].probabilities(scores))
+
+    def contributions(self, encoded: EncodedTexts, text: int, label: int, most: int) -> Contributions:
+        """Return the words of a text that add most to the logit of a label, beyond what they add to the average label.
+
+        A word's part is the sum of its tokens' states times the label's row of the head. Special tokens have no place in the
+        text and are left out.
+        """
+        states, encoding = encoded.states[text], encoded.encodings[text]
+        values = states @ self._rows[label] / max(len(states), 1)
+        words: dict[int, Contribution] = {}
+        for word, (start, end), value in zip(encoding.word_ids, encoding.offsets, values.tolist(), strict=True):
+            if word is None or start == end:
+                continue
+            before = words.get(word)
+            words[word] = Contribution(before.start, end, before.value + value) if before else Contribution(start, end, value)
+        for_it = sorted((each for each in words.values() if each.value > 0), key=lambda each: -each.value)
+        return Contributions(sum(each.value for each in for_it), for_it[:most])
+
+    @cached_property
+    def _rows(self) -> Floats:
+        """The head's rows, less their mean: shape (K, H)."""
+        with np.load(io.BytesIO(self._head), allow_pickle=False) as arrays:
+            weight: Floats = arrays["weight"].astype(np.float32)
+        rows: Floats = weight - weight.mean(axis=0)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredByEncoder:
+    """A batch of texts as `EncoderModel` sees it; see `ctiforge.models.cwe_model.ScoredTexts`."""
+
+    model: EncoderModel
+    encoded: EncodedTexts
+    scores: Floats
+    probabilities: npt.NDArray[np.float64]
+
+    def words(self, text: int) -> tuple[int, int]:
+        """Return how many words the encoder read, twice: it knows parts of any word."""
+        words = len({word for word in self.encoded.encodings[text].word_ids if word is not None})
+        return words, words
+
+    def contributions(self, text: int, label: int, most: int) -> Contributions:
+        """Return the words of a text that speak most for a label."""
+        return self.model.contributions(self.encoded, text, label, most)
+
+
+def load_encoder(folder: str | os.PathLike[str], *, threads: int = 1) -> EncoderModel:
+    """Load and verify an encoder's folder.
+
+    Args:
+        threads: of onnxruntime; a feed has several processes with one each.
+
+    Raises:
+        MissingExtraError: onnxruntime or tokenizers is not installed.
+        ModelError: a file is missing or damaged, or of another format.
+    """
+    source = Path(folder)
+    manifest, digest = read_manifest(source, ENCODER_FORMAT, fix="train one: ctiforge train encoder --help")
+    try:
+        digests = manifest["files"]
+        files = {name: read_verified(source / name, digests.get(name)) for name in (_INT8, _HEAD, _TOKENIZER)}
+        tokenizer = _package("tokenizers").Tokenizer.from_str(files[_TOKENIZER].decode())
+        return EncoderModel(manifest, digest, files[_INT8], tokenizer, files[_HEAD], threads=threads)
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_a_manifest(source, error) from None
+
+
+def _session(onnx: bytes, threads: int) -> Any:
+    onnxruntime = _package("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes derive from Exception alone
+        raise ModelError(f"onnxruntime cannot load the encoder ({error})", fix="export the model again") from None
+
+
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise MissingExtraError(name, EXTRA) from None

@@ -1,0 +1,110 @@
+"""What a stronger model says of descriptions that nobody labelled, as targets for a smaller one.
+
+Soft targets at temperature 1 (Hinton, Vinyals and Dean 2015, arXiv 1503.02531, section 2); the texts are those that the teacher
+has not learnt, so that it says what it would say of new ones.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix, diags, vstack
+
+from ctiforge.core.errors import InputError
+from ctiforge.core.files import sha256, write_bytes
+from ctiforge.models.cwe_model import CweModel
+from ctiforge.models.linear import Floats
+from ctiforge.sources.cwe import CweCatalogue
+from ctiforge.train.descriptions import read_descriptions
+from ctiforge.train.recipe import ClassifierRecipe
+
+__all__ = ["TaughtTexts", "teach"]
+
+_SMALLEST_SHARE = 0.02
+"""Labels less likely than this are no targets: what the teacher does not believe in need not be stored."""
+_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtTexts:
+    """Texts, and the teacher's targets for them: shape (n texts, K labels), each row adding up to 1."""
+
+    texts: list[str]
+    targets: csr_matrix
+
+
+def teach(
+    teacher: CweModel,
+    recipe: ClassifierRecipe,
+    data: str | os.PathLike[str],
+    labels: Sequence[str],
+    catalogue: CweCatalogue,
+    folder: Path,
+    report: Callable[[str], None] = lambda message: None,
+) -> TaughtTexts:
+    """Let a teacher say what it thinks of the recipe's unlabelled descriptions.
+
+    What it said is kept in `folder`, part by part: after a kill only the rest is asked.
+
+    Raises:
+        InputError: the teacher knows none of `labels`, or the recipe has no settings for it.
+    """
+    if recipe.teacher is None:
+        raise InputError(
+            f"{recipe.name}: the recipe has no 'teacher'", fix="add 'teacher: {since: 2019-01-01}', or leave --teacher out"
+        )
+    found, _ = read_descriptions(recipe, data, catalogue)
+    texts = [each.text for each in found if not each.labelled and each.day >= recipe.teacher.since]
+    column = {label: i for i, label in enumerate(teacher.labels)}
+    shared = [(i, column[label]) for i, label in enumerate(labels) if label in column]
+    if not texts or not shared:
+        raise InputError(
+            f"{len(texts)} texts without a label, {len(shared)} labels that the teacher knows: nothing to learn from it",
+            fix="leave --teacher out, or check the recipe's sources",
+        )
+    report(f"the teacher {teacher.name} reads {len(texts):,} descriptions without a label")
+    own, theirs = np.array(shared).T
+    parts = []
+    for part, shares in _said(teacher, texts, folder, report):
+        spread = np.zeros((len(part), len(labels)), dtype=np.float32)
+        spread[:, own] = shares[:, theirs]
+        spread[spread < _SMALLEST_SHARE] = 0
+        parts.append(csr_matrix(spread))
+    targets = vstack(parts, format="csr")
+    total = np.asarray(targets.sum(axis=1)).ravel()
+    usable = np.flatnonzero(total)
+    return TaughtTexts([texts[i] for i in usable], diags(1 / total[usable], dtype=np.float32) @ targets[usable])
+
+
+def _said(
+    teacher: CweModel, texts: Sequence[str], folder: Path, report: Callable[[str], None]
+) -> Iterator[tuple[Sequence[str], Floats]]:
+    """Yield parts of the texts with the teacher's shares, shape (n, its labels)."""
+    begun, asked = time.monotonic(), 0
+    for start in range(0, len(texts), _AT_ONCE):
+        part = texts[start : start + _AT_ONCE]
+        file = folder / f"{sha256(chr(0).join([teacher.digest, *part]).encode())[:32]}.npy"
+        try:
+            shares: Floats = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            shares = _shares(teacher.score(list(part)).scores)
+            buffer = io.BytesIO()
+            np.save(buffer, shares)
+            write_bytes(file, buffer.getvalue())
+            asked += len(part)
+            if asked % (20 * _AT_ONCE) == 0:
+                left = (len(texts) - start - len(part)) * (time.monotonic() - begun) / asked
+                report(f"taught {start + len(part):,} of {len(texts):,}, {left:.0f} s left")
+        yield part, shares
+
+
+def _shares(scores: Floats) -> Floats:
+    given = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: Floats = (given / given.sum(axis=1, keepdims=True)).astype(np.float16)
+    return shares
