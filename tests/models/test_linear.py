@@ -79,8 +79,8 @@ def test_score_by_hand() -> None:
     )
     (scores,) = model.scores(features)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    by_feature = np.stack([model.contributions(features, 0, label) for label in (0, 1)], axis=1)
-    np.testing.assert_allclose(by_feature.sum(axis=0) + weights().intercept, expected, rtol=1e-5)
+    by_feature = model.contributions(features, np.zeros(0, np.float32), 0, [0, 1])
+    np.testing.assert_allclose(by_feature.sum(axis=1) + weights().intercept, expected, rtol=1e-5)
     odds = np.exp(expected / 0.5)
     np.testing.assert_allclose(model.probabilities(scores, "nvd"), odds / odds.sum(), rtol=1e-5)
 
@@ -98,7 +98,8 @@ def test_a_hidden_layer_adds_its_scores_and_its_contributions() -> None:
         np.testing.assert_allclose(model.scores(features)[text], expected, rtol=1e-5)
         biases = np.where(awake > 0, layer.bias, 0) @ layer.output
         for label in (0, 1):
-            added = model.contributions(features, text, label).sum() + weights().intercept[label] + biases[label]
+            given = layer.inputs(features.ids[own], features.values[own])
+            added = model.contributions(features, given, text, [label]).sum() + weights().intercept[label] + biases[label]
             np.testing.assert_allclose(added, expected[label], rtol=1e-4, atol=1e-6)
 
 
@@ -199,3 +200,22 @@ def test_pickled_arrays_are_never_loaded(folder: Path) -> None:
     (folder / "manifest.json").write_bytes(orjson.dumps(manifest))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         load_linear_model(folder)
+
+
+def test_what_speaks_most_for_a_label_is_found_at_its_place() -> None:
+    text = "An overflow, then SQL: overflow"
+    model = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer())
+    scored = model.score([text], "nvd")
+    for label, found in enumerate(scored.contributions(0, [0, 1], 10)):
+        values = model.contributions(scored.features, scored.units[0], 0, [label])[0]
+        assert found.total == pytest.approx(values[values > 0].sum())
+        assert sorted(part.value for part in found.strongest) == pytest.approx(sorted(values[values > 0]))
+        assert {text[part.start : part.end].lower() for part in found.strongest} <= {"overflow", "sql"}
+        if len(found.strongest) > 1:
+            (most,) = scored.contributions(0, [label], 1)
+            assert [part.value for part in most.strongest] == pytest.approx([values.max()])
+
+
+def test_a_text_without_known_words_has_no_contributions() -> None:
+    (found,) = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer()).score(["xyzzy"], "nvd").contributions(0, [0], 6)
+    assert found == (0.0, [])

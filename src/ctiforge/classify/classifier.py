@@ -31,7 +31,7 @@ DEFAULT_MODEL = "fast"
 _BATCH = 128
 _MIN_KNOWN_WORDS = 3
 _SURELY_ENGLISH = 0.9
-_MIN_EXPLAINED = 0.05
+_MIN_EXPLAINED = 0.1
 """Suggestions less likely than this carry no evidence: finding it would take most of the time."""
 
 Labels = npt.NDArray[np.intp]
@@ -88,7 +88,7 @@ class Classifier:
         top_k: suggestions an answer at most.
         threshold: abstain when the best suggestion's probability is below this; the model's own (chosen on the development
             split, see its manifest) if None. 0 never abstains for doubt.
-        explain: whether suggestions of a probability of 0.05 or more carry evidence.
+        explain: whether suggestions of a probability of 0.1 or more carry evidence.
         threads: CPU threads of a model with an encoder; the others have no use for more than one.
 
     Raises:
@@ -175,12 +175,13 @@ class Classifier:
         best = evaluated.suggested(evaluated.best)
         # Of the discouraged entries, those that would have had a place among the suggestions.
         discouraged = [(label, p) for label, p in evaluated.suggested(evaluated.discouraged) if p > best[-1][1]]
+        evidence = self._evidence(evaluated, [label for label, p in [*best, *discouraged] if p >= _MIN_EXPLAINED])
         return self._prediction(
             advisory,
             text,
             self._reason(evaluated, best[0][1], discouraged[0][1] if discouraged else 0.0),
-            tuple(self._suggestion(label, p, evaluated) for label, p in best),
-            tuple(self._suggestion(label, p, evaluated) for label, p in discouraged),
+            tuple(self._suggestion(label, p, evidence.get(label, ())) for label, p in best),
+            tuple(self._suggestion(label, p, evidence.get(label, ())) for label, p in discouraged),
         )
 
     def _reason(self, evaluated: _Evaluated, best: float, discouraged: float) -> AbstainReason | None:
@@ -196,13 +197,15 @@ class Classifier:
             return "only_discouraged"
         return "low_information" if is_vague(evaluated.text) else "low_probability"
 
-    def _suggestion(self, label: int, probability: float, evaluated: _Evaluated) -> Suggestion:
+    def _evidence(self, evaluated: _Evaluated, labels: list[int]) -> dict[int, tuple[EvidenceSpan, ...]]:
+        if not self.explain or not labels:
+            return {}
+        found = evaluated.scored.contributions(evaluated.number, labels, STRONGEST_PARTS)
+        return {label: evidence_spans(evaluated.text, parts) for label, parts in zip(labels, found, strict=True)}
+
+    def _suggestion(self, label: int, probability: float, evidence: tuple[EvidenceSpan, ...]) -> Suggestion:
         entry = self._entries[label]
         assert entry is not None
-        evidence: tuple[EvidenceSpan, ...] = ()
-        if self.explain and probability >= _MIN_EXPLAINED:
-            parts = evaluated.scored.contributions(evaluated.number, label, STRONGEST_PARTS)
-            evidence = evidence_spans(evaluated.text, parts)
         return Suggestion(entry.cwe_id, entry.name, probability, entry.usage, evidence, entry.prefer)
 
     def _prediction(

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -221,9 +222,24 @@ def _run_chunk(chunk: Sequence[_Raw]) -> _Batch:
     return _worker(chunk)
 
 
-def _parallel(chunks: Iterable[list[_Raw]], work: _Work, workers: int) -> Iterator[_Batch]:
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(work,))
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Start processes whose matrix products use one thread: there is a process for each core, and threads that wait spin."""
+    given = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS") if name not in os.environ}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name in given:
+            del os.environ[name]
+
+
+def _parallel(chunks: Iterator[list[_Raw]], work: _Work, workers: int) -> Iterator[_Batch]:
     running: deque[Future[_Batch]] = deque()
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(work,))
+        # The processes start with the first chunk.
+        running.extend(pool.submit(_run_chunk, chunk) for chunk in islice(chunks, 1))
     try:
         for chunk in chunks:
             running.append(pool.submit(_run_chunk, chunk))

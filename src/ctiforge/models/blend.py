@@ -135,13 +135,17 @@ class ScoredByBlend:
         """Return how many words of a text the linear model knows, and how many it has."""
         return self.by_ngrams.words(text)
 
-    def contributions(self, text: int, label: int, most: int) -> Contributions:
-        """Return the words that the encoder counts for a label; the n-grams of the linear model where it was not asked."""
-        own = self.model.place_in(self.model.encoder, label)
+    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
+        """Return the words that the encoder counts for each label; the linear model's n-grams where it was not asked."""
+        return [self._contributions(text, label, most) for label in labels]
+
+    def _contributions(self, text: int, label: int, most: int) -> Contributions:
+        model = self.model
+        own = model.place_in(model.encoder, label)
         if text in self.asked and own is not None:
-            return self.model.encoder.contributions(self.encoded, self.asked[text], own, most)
-        own = self.model.place_in(self.model.linear, label)
-        return Contributions(0.0, []) if own is None else self.by_ngrams.contributions(text, own, most)
+            return model.encoder.contributions(self.encoded, self.asked[text], own, most)
+        own = model.place_in(model.linear, label)
+        return Contributions(0.0, []) if own is None else self.by_ngrams.contributions(text, [own], most)[0]
 
 
 def load_blend(folder: str | os.PathLike[str], shipped: Mapping[str, Path], *, threads: int = 1) -> BlendModel:

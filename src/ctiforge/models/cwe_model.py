@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ class Contribution(NamedTuple):
 
 
 class Contributions(NamedTuple):
-    """The parts of a text that speak most for a label, strongest first, and the sum of all that speak for it."""
+    """The parts of a text that speak most for a label, in no particular order, and the sum of all that speak for it."""
 
     total: float
     strongest: list[Contribution]
@@ -47,8 +48,8 @@ class ScoredTexts(Protocol):
         """Return how many words of a text the model knows, and how many it has."""
         ...
 
-    def contributions(self, text: int, label: int, most: int) -> Contributions:
-        """Return what speaks for a label in a text: at most `most` parts, each of which adds to its score."""
+    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
+        """Return what speaks for each of some labels in a text: at most `most` parts, each of which adds to its score."""
         ...
 
 

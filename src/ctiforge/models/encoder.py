@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,9 +150,9 @@ class ScoredByEncoder:
         words = len({word for word in self.encoded.encodings[text].word_ids if word is not None})
         return words, words
 
-    def contributions(self, text: int, label: int, most: int) -> Contributions:
-        """Return the words of a text that speak most for a label."""
-        return self.model.contributions(self.encoded, text, label, most)
+    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
+        """Return the words of a text that speak most for each of the labels."""
+        return [self.model.contributions(self.encoded, text, label, most) for label in labels]
 
 
 def load_encoder(folder: str | os.PathLike[str], *, threads: int = 1) -> EncoderModel:

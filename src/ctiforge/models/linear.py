@@ -102,11 +102,12 @@ class HiddenLayer:
         given: Floats = (tfidf @ self.values[ids].astype(np.float32)) * self.scale + self.bias
         return given
 
-    def contributions(self, ids: Integers, tfidf: Floats, label: int) -> Floats:
-        """Return what each n-gram of one text adds to the score of one label through the units that it wakes: exact, but for
-        the biases, because a rectified unit is linear while it is awake."""
-        awake = np.where(self.inputs(ids, tfidf) > 0, self.scale * self.output[:, label], np.float32(0))
-        added: Floats = (self.values[ids].astype(np.float32) @ awake) * tfidf
+    def slopes(self, ids: Integers, inputs: Floats, labels: Integers) -> Floats:
+        """Return what each of n n-grams adds to the score of L labels through the units that a text wakes, for a TF-IDF value
+        of 1: shape (L, n). Exact but for the biases, because a rectified unit is linear while it is awake."""
+        awake = np.flatnonzero(inputs > 0)
+        weights = self.values[ids[:, None], awake].astype(np.float32)
+        added: Floats = (self.scale[awake, None] * self.output[awake[:, None], labels]).T @ weights.T
         return added
 
 
@@ -206,6 +207,10 @@ class LinearModel:
         Args:
             policy: adds the policy's shift, one number a label, if it has one: parties differ in the entries they like.
         """
+        return self._scores(features, policy)[0]
+
+    def _scores(self, features: Features, policy: str | None) -> tuple[Floats, Floats]:
+        """Return the scores, and what the hidden units are given: shape (B, H)."""
         weights = self._weights
         scores = np.empty((len(features.known), len(self.labels)), dtype=np.float32)
         for text in range(len(scores)):
@@ -213,31 +218,37 @@ class LinearModel:
             np.dot(features.values[own], weights.values[features.ids[own]].astype(np.float32), out=scores[text])
         scores *= weights.scale
         scores += weights.intercept
-        if weights.hidden:
-            units = np.empty((len(scores), len(weights.hidden.scale)), dtype=np.float32)
+        hidden = weights.hidden
+        units = np.empty((len(scores), len(hidden.scale) if hidden else 0), dtype=np.float32)
+        if hidden:
             for text in range(len(scores)):
                 own = features.of(text)
-                units[text] = weights.hidden.inputs(features.ids[own], features.values[own])
-            scores += np.maximum(units, 0) @ weights.hidden.output
+                units[text] = hidden.inputs(features.ids[own], features.values[own])
+            scores += np.maximum(units, 0) @ hidden.output
         if policy in self._shifts:
             scores += self._shifts[policy]
-        return scores
+        return scores, units
 
     def score(self, texts: Sequence[str], policy: str | None = None) -> ScoredByNgrams:
         """Score a batch of texts; see `ctiforge.models.cwe_model.CweModel`."""
         features = self.features(texts)
-        scores = self.scores(features, policy)
-        return ScoredByNgrams(self, features, scores, self.probabilities(scores, policy or "mitre"))
+        scores, units = self._scores(features, policy)
+        return ScoredByNgrams(self, features, units, scores, self.probabilities(scores, policy or "mitre"))
 
-    def contributions(self, features: Features, text: int, label: int) -> Floats:
-        """Return what each n-gram of one text adds to the score of one label: float32, one for each of its n-grams."""
+    def contributions(self, features: Features, units: Floats, text: int, labels: Sequence[int]) -> Floats:
+        """Return what each of the n n-grams of one text adds to the scores of L labels: float32, shape (L, n).
+
+        Args:
+            units: what the text gives the hidden units, shape (H,).
+        """
         weights = self._weights
         own = features.of(text)
-        column = weights.values[features.ids[own], label].astype(np.float32)
-        contributions: Floats = column * features.values[own] * weights.scale[label]
+        ids, chosen = features.ids[own], np.asarray(labels, dtype=np.int64)
+        slopes = weights.values[ids, chosen[:, None]].astype(np.float32) * weights.scale[chosen, None]
         if weights.hidden:
-            contributions += weights.hidden.contributions(features.ids[own], features.values[own], label)
-        return contributions
+            slopes += weights.hidden.slopes(ids, units, chosen)
+        added: Floats = slopes * features.values[own]
+        return added
 
     def probabilities(self, scores: Floats, policy: str) -> Doubles:
         """Return the probabilities of `scores` (shape (..., K)), calibrated for a policy; see `Calibration`."""
@@ -250,6 +261,7 @@ class ScoredByNgrams:
 
     model: LinearModel
     features: Features
+    units: Floats
     scores: Floats
     probabilities: Doubles
 
@@ -257,14 +269,19 @@ class ScoredByNgrams:
         """Return how many words of a text the model knows, and how many it has."""
         return int(self.features.known[text]), len(self.features.token_spans[text])
 
-    def contributions(self, text: int, label: int, most: int) -> Contributions:
-        """Return the n-grams of a text that speak most for a label, each at its first occurrence."""
-        values = self.model.contributions(self.features, text, label)
-        strongest = (-values).argsort(kind="stable")[:most]
+    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
+        """Return the n-grams of a text that speak most for each of the labels, each at its first occurrence."""
+        values = self.model.contributions(self.features, self.units[text], text, labels)
+        totals = np.maximum(values, 0).sum(axis=1).tolist()
+        most = min(most, values.shape[1])
+        strongest = np.argpartition(-values, most - 1, axis=1)[:, :most] if most else np.zeros((len(values), 0), np.int64)
         places = self.features.places[self.features.of(text)][strongest].tolist()
-        found = zip(places, values[strongest].tolist(), strict=True)
-        parts = [Contribution(*self.features.span(text, place), value) for place, value in found if value > 0]
-        return Contributions(float(np.maximum(values, 0).sum()), parts)
+        added = np.take_along_axis(values, strongest, axis=1).tolist()
+        span = self.features.span
+        return [
+            Contributions(total, [Contribution(*span(text, p), v) for p, v in zip(where, what, strict=True) if v > 0])
+            for total, where, what in zip(totals, places, added, strict=True)
+        ]
 
 
 def write_linear_model(

@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"https?://\S+|cve-\d{4}-\d+|\d[\w.\-]*|\w+")
 _MAY_STAND_FOR_SOMETHING = frozenset("0123456789hc")
 _CVE = re.compile(r"cve-\d{4}-\d+")
 _of_thread = threading.local()
+_MOST_WORDS = 100_000
 
 
 def lower_same_length(text: str) -> str:
@@ -37,18 +38,31 @@ def tokenize(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     """
     lowered = lower_same_length(text)
     spans = [match.span() for match in _TOKEN.finditer(lowered)]
-    words = [lowered[start:end] for start, end in spans]
-    words = [_placeholder(word) if word[0] in _MAY_STAND_FOR_SOMETHING else word for word in words]
-    return _stemmer().stemWords(words), spans
+    known = _known_words()
+    return [known[lowered[start:end]] for start, end in spans], spans
 
 
-def _stemmer() -> Stemmer.Stemmer:
+class _Words(dict[str, str]):
+    """The feature token of every word met so far: most words of a feed come again and again."""
+
+    def __init__(self) -> None:
+        self._stem = Stemmer.Stemmer("english").stemWord
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= _MOST_WORDS:
+            self.clear()
+        token: str = _placeholder(word) if word[0] in _MAY_STAND_FOR_SOMETHING else word
+        token = self[word] = self._stem(token)
+        return token
+
+
+def _known_words() -> _Words:
     # One a thread: a stemmer keeps state while it works.
     try:
-        return _of_thread.stemmer
+        words: _Words = _of_thread.words
     except AttributeError:
-        _of_thread.stemmer = Stemmer.Stemmer("english")
-        return _of_thread.stemmer
+        words = _of_thread.words = _Words()
+    return words
 
 
 def _placeholder(word: str) -> str:
