@@ -7,7 +7,6 @@ is linear over the mean of the token states, so that what a token adds to a labe
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 from collections.abc import Sequence
@@ -19,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ctiforge.core.errors import MissingExtraError, ModelError
+from ctiforge.core.errors import MissingExtraError
 from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verified
 from ctiforge.models.cwe_model import Contribution, Contributions
 from ctiforge.models.linear import Calibration
+from ctiforge.models.onnx_runtime import open_session
 from ctiforge.models.token_batches import TokenizedTexts, padded, sorted_batches
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class EncoderModel:
         self._head = head
         self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
         self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
-        self._session = _session(onnx, threads)
+        self._session = open_session(onnx, threads=threads, extra=EXTRA)
 
     def encode(self, texts: list[str], *, states: bool = False) -> EncodedTexts:
         """Run the encoder over texts, those of like length together.
@@ -168,28 +168,13 @@ def load_encoder(folder: str | os.PathLike[str], *, threads: int = 1) -> Encoder
     source = Path(folder)
     manifest, digest = read_manifest(source, ENCODER_FORMAT, fix="train one: ctiforge train encoder --help")
     try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise MissingExtraError("tokenizers", EXTRA) from None
+    try:
         digests = manifest["files"]
         files = {name: read_verified(source / name, digests.get(name)) for name in (_INT8, _HEAD, _TOKENIZER)}
-        tokenizer = _package("tokenizers").Tokenizer.from_str(files[_TOKENIZER].decode())
+        tokenizer = Tokenizer.from_str(files[_TOKENIZER].decode())
         return EncoderModel(manifest, digest, files[_INT8], tokenizer, files[_HEAD], threads=threads)
     except (KeyError, TypeError, ValueError) as error:
         raise not_a_manifest(source, error) from None
-
-
-def _session(onnx: bytes, threads: int) -> Any:
-    onnxruntime = _package("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes derive from Exception alone
-        raise ModelError(f"onnxruntime cannot load the encoder ({error})", fix="export the model again") from None
-
-
-def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise MissingExtraError(name, EXTRA) from None

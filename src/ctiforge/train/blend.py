@@ -180,7 +180,7 @@ def _fit_weights(split: _Split, places: Places) -> dict[str, float]:
 
 
 def _window(encoder: EncoderModel, linear: Path, material: EncoderMaterial, labels: Sequence[str]) -> _Split | None:
-    """Return NVD's window examples that neither part has learnt; None where the linear model's scores were not kept."""
+    """Return NVD's window examples that neither part has learnt; None where there are none."""
     file = linear / "run" / WINDOW_SCORES
     if not file.is_file():
         return None
@@ -189,6 +189,8 @@ def _window(encoder: EncoderModel, linear: Path, material: EncoderMaterial, labe
         known = arrays["scores"]
     unseen = [material.windows[i].example for i in material.unseen_by(None)]
     chosen = [each for each in unseen if each.cve_id in row and "nvd" in each.by_party]
+    if not chosen:
+        return None
     assigned = [each.by_party["nvd"] for each in chosen]
     scores = _encoder_scores(encoder, [each.text for each in chosen])
     return _Split(scores, known[[row[each.cve_id] for each in chosen]], hit_matrix(labels, assigned), assigned)
@@ -243,4 +245,4 @@ def _window_scores(
 ) -> dict[str, Any]:
     plain = blend_scores(window.encoder, window.linear, places, weights)
     found = {"party": "nvd", "as_it_is": split_scores(plain, window.assigned, labels)}
-    return found | {"shifted": split_scores(nvd.scores, window.assigned, labels)}
+    return found if nvd.shift is None else found | {"shifted": split_scores(nvd.scores, window.assigned, labels)}

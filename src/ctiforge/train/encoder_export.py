@@ -8,7 +8,6 @@ product of its state and the label's row in ``head.npz``, divided by the number 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import logging
 import os
@@ -23,9 +22,10 @@ import numpy.typing as npt
 
 from ctiforge.core.errors import ModelError
 from ctiforge.core.files import write_bytes
+from ctiforge.models.onnx_runtime import import_onnxruntime, open_session
 from ctiforge.models.token_batches import TokenizedTexts, padded, sorted_batches
 from ctiforge.train.development_scores import split_scores
-from ctiforge.train.encoder_base import embed, token_states
+from ctiforge.train.encoder_base import EXTRA, embed, token_states
 from ctiforge.train.encoder_checkpoint import writing
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _export(network: torch.nn.ModuleDict, file: Path) -> None:
 def _quantize(plain: Path, small: Path) -> None:
     import onnx
 
-    quantization: Any = importlib.import_module("onnxruntime.quantization")
+    quantization = import_onnxruntime("onnxruntime.quantization", extra=EXTRA)
     graph = onnx.load(plain, load_external_data=False).graph
     head = [node.name for node in graph.node if OUTPUTS[0] in node.output]
     with _quiet():
@@ -132,14 +132,7 @@ def onnx_scores(file: Path, texts: TokenizedTexts, pad_id: int, *, threads: int 
     Raises:
         ModelError: onnxruntime cannot load the file.
     """
-    onnxruntime: Any = importlib.import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own classes derive from Exception alone
-        raise ModelError(f"{file}: onnxruntime cannot load it ({error})", fix="export the model again") from None
+    session = open_session(str(file), threads=threads, extra=EXTRA)
     labels = session.get_outputs()[0].shape[1]
     scores = np.zeros((len(texts.ids), labels), dtype=np.float32)
     for rows in sorted_batches(texts.lengths, batch_size):

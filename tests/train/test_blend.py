@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import random
+import runpy
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+pytest.importorskip("transformers")
+
+from ctiforge.classify import Classifier
+from ctiforge.core.errors import InputError, ModelError
+from ctiforge.models.blend import BlendModel, Places, blend_scores, load_blend
+from ctiforge.models.encoder import load_encoder
+from ctiforge.models.linear import load_linear_model
+from ctiforge.models.loading import load_cwe_model
+from ctiforge.sources.cwe import CweCatalogue
+from ctiforge.train.blend import BlendReport, run_train_blend
+from ctiforge.train.classifier import run_train_classifier
+from ctiforge.train.encoder import run_train_encoder
+from ctiforge.train.encoder_recipe import load_encoder_recipe
+
+TEXT = "SQL injection in Blorbmail before 2.1 lets attackers run database queries through the login form."
+TEXTS = [
+    TEXT,
+    "Path traversal in Snarkshop lets attackers read any file.",
+    "An out-of-bounds write in Plughd corrupts heap memory.",
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    module = runpy.run_path(str(Path(__file__).with_name("tiny_encoder.py")))
+    rng = random.Random(1)
+    texts = [corpus.module["sentence"](cwe_id, rng) for cwe_id in corpus.module["TEMPLATES"] for _ in range(200)]
+    base = module["write_tiny_encoder"](tmp_path_factory.mktemp("base") / "bert", texts)
+    recipe = module["write_tiny_recipe"](corpus.folder, corpus.module["RECIPE"], base, "blended.yaml")
+    out = tmp_path_factory.mktemp("models") / "encoder"
+    run_train_encoder(load_encoder_recipe(recipe), corpus.folder, out, catalogue=catalogue, device="cpu", threads=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def blended(
+    encoder: Path, model: Any, corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory
+) -> BlendReport:
+    out = tmp_path_factory.mktemp("models") / "blend"
+    return run_train_blend(encoder, model.report.folder, corpus.folder, out, catalogue=catalogue, threads=1)
+
+
+@pytest.fixture
+def loaded(blended: BlendReport) -> BlendModel:
+    return load_blend(blended.folder, {})
+
+
+class TestScores:
+    def test_log_probabilities_are_added_with_their_weights(self) -> None:
+        places = Places.of(["CWE-1", "CWE-2", "CWE-3"], ["CWE-1", "CWE-2"], ["CWE-3", "CWE-1"])
+        encoder = np.log(np.array([[0.75, 0.25]], dtype=np.float32)) + 5
+        linear = np.log(np.array([[0.9, 0.1]], dtype=np.float32))
+        (scores,) = blend_scores(encoder, linear, places, {"encoder": 1.0, "linear": 0.5})
+        expected = [np.log(0.75) + 0.5 * np.log(0.1), np.log(0.25) + 0.5 * np.log(0.1), np.log(0.25) + 0.5 * np.log(0.9)]
+        assert scores == pytest.approx(expected, abs=1e-5)
+
+    def test_a_part_with_an_unknown_label_is_a_mistake(self) -> None:
+        with pytest.raises(KeyError):
+            Places.of(["CWE-1"], ["CWE-2"], ["CWE-1"])
+
+
+class TestModel:
+    def test_it_answers_as_its_parts_say(self, loaded: BlendModel) -> None:
+        scored = loaded.score(TEXTS)
+        assert [loaded.labels[i] for i in scored.scores.argmax(axis=1)] == ["CWE-89", "CWE-22", "CWE-787"]
+        assert (scored.probabilities >= 0).all()
+        assert (scored.probabilities <= 1).all()
+
+    def test_where_the_linear_model_is_sure_the_encoder_is_not_asked(self, loaded: BlendModel) -> None:
+        loaded.sure = 0.0
+        scored = loaded.score(TEXTS)
+        assert scored.asked == {}
+        alone = loaded.linear.score(TEXTS)
+        place = [loaded.labels.index(label) for label in loaded.linear.labels]
+        np.testing.assert_allclose(scored.probabilities[:, place], alone.probabilities)
+        loaded.sure = 1.01
+        assert set(loaded.score(TEXTS).asked) == {0, 1, 2}
+
+    def test_order_and_neighbours_change_little(self, loaded: BlendModel) -> None:
+        loaded.sure = 1.01
+        together, alone = loaded.score(TEXTS), [loaded.score([text]) for text in TEXTS]
+        for i, one in enumerate(alone):
+            assert together.scores[i] == pytest.approx(one.scores[0], abs=0.05)  # 8-bit activations depend on the batch
+
+    def test_the_words_that_count_are_in_the_text(self, loaded: BlendModel) -> None:
+        loaded.sure = 1.01
+        label = loaded.labels.index("CWE-89")
+        (found,) = loaded.score([TEXT]).contributions(0, [label], 4)
+        assert 0 < len(found.strongest) <= 4
+        assert all(part.value > 0 for part in found.strongest)
+        assert found.total >= sum(part.value for part in found.strongest) - 1e-6
+        words = {TEXT[part.start : part.end] for part in found.strongest}
+        assert words <= {*TEXT.replace(".", " . ").split()} | {"2", "1", "."}
+
+    def test_no_text(self, loaded: BlendModel) -> None:
+        assert loaded.score([]).scores.shape == (0, len(loaded.labels))
+
+
+class TestClassifier:
+    def test_it_classifies(self, blended: BlendReport, catalogue: CweCatalogue) -> None:
+        classifier = Classifier(blended.folder, catalogue=catalogue, threshold=0)
+        first, empty = classifier.classify([TEXT, ""])
+        assert first.suggestions[0].cwe_id == "CWE-89"
+        assert first.suggestions[0].evidence
+        assert first.model_digest == blended.digest
+        assert empty.reason == "no_description"
+
+    def test_the_encoder_alone_too(self, encoder: Path, catalogue: CweCatalogue) -> None:
+        (answer,) = Classifier(encoder, catalogue=catalogue, threshold=0).classify([TEXT])
+        assert answer.suggestions[0].cwe_id == "CWE-89"
+        assert answer.suggestions[0].evidence
+        assert all(TEXT[span.start : span.end] == span.text for span in answer.suggestions[0].evidence)
+
+
+class TestTraining:
+    def test_the_manifest_says_what_was_measured(self, blended: BlendReport) -> None:
+        development = blended.development
+        assert development["n"] > 90
+        assert development["top1"] >= max(part["top1"] for part in development["parts_alone"].values()) - 0.02
+        assert 0 <= development["left_to_the_linear_model"] <= 1
+        manifest = json.loads((blended.folder / "manifest.json").read_bytes())
+        assert set(manifest["threshold"]) == set(manifest["calibration"]) == {"mitre", "nvd"}
+        assert manifest["weights"]["encoder"] + manifest["weights"]["linear"] > 0
+
+    def test_a_linear_model_that_ships_is_named_not_copied(
+        self, encoder: Path, model: Any, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        shipped = {"tiny": model.report.folder}
+        run_train_blend(encoder, model.report.folder, corpus.folder, tmp_path / "out", shipped=shipped, catalogue=catalogue)
+        assert not (tmp_path / "out" / "linear").exists()
+        assert load_cwe_model(tmp_path / "out", shipped).labels
+        with pytest.raises(ModelError, match=r"linear.manifest\.json"):
+            load_cwe_model(tmp_path / "out", {})
+
+    def test_another_linear_model_is_refused(self, blended: BlendReport, tmp_path: Path) -> None:
+        folder = tmp_path / "blend"
+        shutil.copytree(blended.folder, folder)
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest["parts"]["linear"]["digest"] = "0" * 64
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(ModelError, match="not the one it was made with"):
+            load_blend(folder, {})
+
+    @pytest.mark.parametrize("name", ["model.int8.onnx", "tokenizer.json", "head.npz"])
+    def test_a_damaged_encoder_is_refused(self, blended: BlendReport, tmp_path: Path, name: str) -> None:
+        folder = tmp_path / "blend"
+        shutil.copytree(blended.folder, folder)
+        file = folder / "encoder" / name
+        file.write_bytes(file.read_bytes()[:-1])
+        with pytest.raises(ModelError, match="SHA-256 differs"):
+            load_blend(folder, {})
+
+    def test_a_linear_model_that_saw_the_development_split_is_refused(
+        self, encoder: Path, model: Any, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "late"
+        shutil.copytree(model.report.folder, folder)
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        manifest["recipe"]["split"]["development_from"] = "2099-08-01"
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(InputError, match="learnt from CVEs of the development split"):
+            run_train_blend(encoder, folder, corpus.folder, tmp_path / "out", catalogue=catalogue)
+
+
+class TestTeacher:
+    def test_the_linear_model_learns_what_the_teacher_says_of_unlabelled_texts(
+        self, encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        data = tmp_path / "data"
+        shutil.copytree(corpus.folder, data)
+        record = corpus.module["record"]
+        texts = [f"SQL injection in Zorblat {i} before {i}." for i in range(40)]
+        lines = [record(f"CVE-2099-{50_000 + i}", text, date(2099, 2, 1), None) for i, text in enumerate(texts)]
+        (data / "feeds" / "more.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        settings = corpus.recipe.model_dump(mode="json")
+        settings["sources"].append({"path": "feeds/more.jsonl", "licence": "CC0-1.0"})
+        settings["teacher"] = {"since": "2099-01-01"}
+        recipe = type(corpus.recipe).model_validate(settings)
+        teacher = load_encoder(encoder)
+        made = run_train_classifier(recipe, data, tmp_path / "out", catalogue=catalogue, teacher=teacher)
+        manifest = load_linear_model(made.folder).manifest
+        assert manifest["examples"]["taught"] >= 40
+        assert manifest["teacher"] == {"name": "tiny", "digest": teacher.digest}
+        said = sorted(file.name for file in (tmp_path / "out" / "run" / "taught").iterdir())
+        assert said
+        lines_of_report: list[str] = []
+        again = run_train_classifier(
+            recipe, data, tmp_path / "out", catalogue=catalogue, teacher=teacher, report=lines_of_report.append
+        )
+        assert again.digest == made.digest
+        assert sorted(file.name for file in (tmp_path / "out" / "run" / "taught").iterdir()) == said
+
+    def test_a_teacher_without_a_place_in_the_recipe(
+        self, encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        with pytest.raises(InputError, match="no 'teacher'"):
+            run_train_classifier(
+                corpus.recipe, corpus.folder, tmp_path / "out", catalogue=catalogue, teacher=load_encoder(encoder)
+            )
