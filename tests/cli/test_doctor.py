@@ -15,8 +15,9 @@ from ctiforge import __version__
 from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
 from ctiforge.cli import app
 from ctiforge.cli.doctor import examine, render_findings
+from ctiforge.core.errors import MissingExtraError
 from ctiforge.core.paths import user_data_dir
-from ctiforge.models.linear import QuantizedWeights, write_linear_model
+from ctiforge.models.linear import QuantizedWeights, load_linear_model, write_linear_model
 from ctiforge.sources.cwe import load_catalogue, shipped_table
 
 DEVELOPMENT = {"from": "2099-07-01", "until": "2099-10-01", "n": 1234, "top1": 0.5, "top3": 0.75}
@@ -41,7 +42,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     ones = np.ones(2, np.float32)
     write_linear_model(folder, manifest, ["script", "sql"], QuantizedWeights(np.eye(2, dtype=np.int8), ones, ones, ones))
-    monkeypatch.setattr("ctiforge.cli.doctor.bundled_model_path", lambda name: folder)
+    monkeypatch.setattr("ctiforge.cli.doctor.BUNDLED_MODELS", ("small",))
+    monkeypatch.setattr("ctiforge.cli.doctor.load_model", lambda name: load_linear_model(folder))
     return folder
 
 
@@ -67,7 +69,7 @@ def test_findings_for_machines(model: Path) -> None:
     findings = json.loads(result.stdout)
     assert findings["ctiforge"] == __version__
     assert findings["packages"]["core"]["numpy"] == metadata.version("numpy")
-    assert set(findings["packages"]) == {"core", "train"}
+    assert set(findings["packages"]) == {"core", "accurate", "train"}
     (found,) = findings["models"]
     assert (found["name"], found["labels"], found["trained_with_cwe"]) == ("small", 2, "4.14")
     assert found["development"]["n"] == 1234
@@ -147,3 +149,15 @@ def test_a_package_that_is_not_installed_is_no_problem(model: Path, monkeypatch:
     assert findings["packages"]["train"] == {"no-such-package-anywhere": None}
     assert findings["problems"] == []
     assert "no-such-package-anywhere missing" in render_findings(findings)
+
+
+def test_a_model_whose_packages_are_not_installed_is_no_problem(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise MissingExtraError("onnxruntime", "accurate")
+
+    monkeypatch.setattr("ctiforge.cli.doctor.load_model", missing)
+    findings = examine()
+    assert findings["problems"] == []
+    assert findings["models"] == []
+    assert findings["not_installed"] == {"small": "pip install 'ctiforge[accurate]'"}
+    assert "model      small: pip install 'ctiforge[accurate]'" in render_findings(findings)

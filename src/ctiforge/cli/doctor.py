@@ -10,15 +10,15 @@ import orjson
 import typer
 
 from ctiforge import __version__
-from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
-from ctiforge.core.errors import CtiforgeError, ExitCode
+from ctiforge.classify.classifier import BUNDLED_MODELS, load_model
+from ctiforge.core.errors import CtiforgeError, ExitCode, MissingExtraError
 from ctiforge.core.paths import user_data_dir
-from ctiforge.models.linear import load_linear_model
 from ctiforge.sources.cwe import load_catalogue
 
 __all__ = ["doctor", "examine", "render_findings"]
 
 _CORE = ("numpy", "orjson", "PyStemmer", "rich", "typer", "zstandard")
+_ACCURATE = ("onnxruntime", "tokenizers")
 _TRAIN = ("cwe2", "pydantic", "PyYAML", "scipy")
 
 
@@ -26,9 +26,13 @@ def examine() -> dict[str, Any]:
     """Load everything that classifying needs and return the findings; `problems` is empty if all is well."""
     problems: list[str] = []
     models = []
+    not_installed: dict[str, str] = {}
     for name in BUNDLED_MODELS:
         try:
-            model = load_linear_model(bundled_model_path(name))
+            model = load_model(name)
+        except MissingExtraError as error:
+            not_installed[name] = error.fix or ""
+            continue
         except CtiforgeError as error:
             problems.append(str(error))
             continue
@@ -52,8 +56,9 @@ def examine() -> dict[str, Any]:
         "ctiforge": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {"core": _versions(_CORE), "train": _versions(_TRAIN)},
+        "packages": {"core": _versions(_CORE), "accurate": _versions(_ACCURATE), "train": _versions(_TRAIN)},
         "models": models,
+        "not_installed": not_installed,
         "cwe": cwe,
         "user_data": str(user_data_dir()),
         "problems": problems,
@@ -85,6 +90,7 @@ def render_findings(findings: dict[str, Any]) -> str:
                 f"top-1 {scores['top1']:.3f}, top-3 {scores['top3']:.3f}"
             )
             lines.append(f"           calibration error {scores['expected_calibration_error_15_bins']:.3f} (15 bins)")
+    lines += [f"model      {name}: {fix}" for name, fix in findings["not_installed"].items()]
     if cwe := findings["cwe"]:
         lines.append(f"CWE        {cwe['version']} of {cwe['date']}, sha256 {cwe['digest']}")
         lines.append(f"           {cwe['path']}")
