@@ -1,4 +1,4 @@
-"""Render the numbers in README.md from benchmarks/results/classifier.json, and its example from examples/.
+"""Render the numbers in README.md from benchmarks/results/classifier-*.json, and its example from examples/.
 
 .venv/bin/python benchmarks/render_readme.py [--check]
 """
@@ -21,18 +21,25 @@ __all__ = ["main", "render_example", "render_numbers", "rendered_readme"]
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-RESULTS = ROOT / "benchmarks" / "results" / "classifier.json"
+RESULTS = ROOT / "benchmarks" / "results"
+MODELS = ("fast", "accurate")
 EXAMPLE_IDS = ("CVE-2099-10007", "CVE-2099-10003", "CVE-2099-10010")
 
 
 def main() -> int:
     """Rewrite README.md, or with --check only tell whether it is up to date."""
     text = README.read_text("utf-8")
-    wanted = rendered_readme(text, json.loads(RESULTS.read_text("utf-8")))
+    wanted = rendered_readme(text, load_results())
     if "--check" in sys.argv[1:]:
         return int(text != wanted)
     write_text(README, wanted)
     return 0
+
+
+def load_results() -> dict[str, dict[str, Any]]:
+    """Return the result files by model, and the one of the comparison side by side."""
+    names = {model: f"classifier-{model}.json" for model in MODELS} | {"side_by_side": "side-by-side.json"}
+    return {name: json.loads((RESULTS / file).read_text("utf-8")) for name, file in names.items()}
 
 
 def rendered_readme(text: str, results: dict[str, Any]) -> str:
@@ -58,67 +65,105 @@ def render_example() -> str:
 
 def render_numbers(results: dict[str, Any]) -> str:
     """Return the tables, in Markdown."""
-    rcm, dated, feed = results["cti_rcm"], results["dated"], results["feed"]
-    cold, install, machine = results["cold_start"], results["install"], results["machine"]
-    allowed, selective, forward = rcm["allowed_only"], rcm["selective"], dated["forward"]
-    development = dated["development"]
-    rows = [
-        ("strict top-1, policy nvd", _share(rcm["top1"])),
-        ("gold entry among the first 3", _share(rcm["top3"])),
-        ("gold entry among the first 5", _share(rcm["top5"])),
-        ("top-1, or its ancestor or descendant in View-1000", _share(rcm["hierarchy_top1"])),
+    models = [results[model] for model in MODELS]
+    rcm = [each["cti_rcm"] for each in models]
+    dated = [each["dated"] for each in models]
+    allowed, own = ([each[part] for each in rcm] for part in ("allowed_only", "selective"))
+    limit = allowed[0]["best_possible"]
+    rows: list[tuple[str, list[str]]] = [
+        ("strict top-1, policy nvd", [_share(each["top1"]) for each in rcm]),
+        ("gold entry among the first 3", [_share(each["top3"]) for each in rcm]),
+        ("gold entry among the first 5", [_share(each["top5"]) for each in rcm]),
+        ("top-1, or its ancestor or descendant in View-1000", [_share(each["hierarchy_top1"]) for each in rcm]),
         (
-            f"top-1, policy mitre, all items (no more than {allowed['best_possible']:.3f} is possible: the other golds are "
-            "entries that MITRE discourages)",
-            _share(allowed["all_items"]),
+            f"top-1, policy mitre, all items (no more than {limit:.3f} is possible: the other golds are discouraged)",
+            [_share(each["all_items"]) for each in allowed],
         ),
-        ("top-1, policy mitre, items whose gold MITRE allows", _share(allowed["items_with_suggestable_gold"])),
         (
-            f"accuracy of the answers given at the model's own threshold (coverage {selective['coverage']:.3f})",
-            _share(selective["accuracy_of_answers"]),
+            "top-1, policy mitre, items whose gold MITRE allows",
+            [_share(each["items_with_suggestable_gold"]) for each in allowed],
         ),
-        ("macro F1 over the gold labels", f"{rcm['macro_f1']:.3f}"),
-        ("expected calibration error, 15 bins", f"{rcm['calibration_error_15_bins']:.3f}"),
-        ("always answering the commonest label", f"{rcm['majority_baseline']:.3f}"),
+        (
+            "accuracy of the answers given at the model's own threshold",
+            [_share(each["accuracy_of_answers"]) for each in own],
+        ),
+        ("share of items answered at that threshold", [f"{each['coverage']:.3f}" for each in own]),
+        ("macro F1, gold labels with 5 items or more", [f"{each['macro_f1_labels_with_5_items']:.3f}" for each in rcm]),
+        ("macro F1, all gold labels", [f"{each['macro_f1']:.3f}" for each in rcm]),
+        ("expected calibration error, 15 bins", [f"{each['calibration_error_15_bins']:.3f}" for each in rcm]),
     ]
-    later = [
-        (f"development, {development['from']} to {development['until']} (chosen and calibrated on)", development),
-        (f"forward, from {forward['from']} (never trained on)", forward),
-    ]
+    later: list[tuple[str, list[str]]] = []
+    for name, split in (("development", "development"), ("forward", "forward")):
+        n = dated[0][split]["n"]
+        later.append((f"{name}, n = {n:,}: top-1", [_share(each[split]["any"]) for each in dated]))
+        later.append((f"{name}: among the first 3", [_share(each[split]["any_top3"]) for each in dated]))
+        later.append((f"{name}: calibration error", [f"{each[split]['calibration_error_15_bins']:.3f}" for each in dated]))
+    development, forward, paired = dated[0]["development"], dated[0]["forward"], dated[1]["forward"]["paired"]
+    header = ["| measure | `fast` | `accurate` |", "|---|---|---|"]
     lines = [
-        f"CTI-Bench cti-rcm ({rcm['n']:,} items, data SHA-256 `{rcm['data_sha256'][:12]}`), every item answered:",
+        f"CTI-Bench cti-rcm ({rcm[0]['n']:,} items, data SHA-256 `{rcm[0]['data_sha256'][:12]}`), every item answered, with "
+        f"95 % intervals; always answering the commonest label scores {rcm[0]['majority_baseline']:.3f}:",
         "",
-        "| measure | value, 95 % interval |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in rows),
+        *header,
+        *(_row(*row) for row in rows),
         "",
-        f"CVEs in order of time; the model was trained on those before {dated['trained_before']} (every "
-        "weakness ranked; right means one of the entries that the CNA, else CISA, else NVD assigned):",
+        f"CVEs in order of time; the models were trained on those before {dated[0]['trained_before']}, chosen and calibrated on "
+        f"the development split ({development['from']} to {development['until']}), and never saw later ones (forward, from "
+        f"{forward['from']}). Every weakness is ranked; right means one of the entries that the CNA, else CISA, else NVD "
+        "assigned:",
         "",
-        "| split | n | top-1 | among the first 3 | calibration error |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {name} | {split['n']:,} | {_share(split['any'])} | {_share(split['any_top3'])} "
-            f"| {split['calibration_error_15_bins']:.3f} |"
-            for name, split in later
-        ),
+        *header,
+        *(_row(*row) for row in later),
         "",
-        "| speed and size | |",
-        "|---|---|",
-        f"| {feed['records']:,} CVE records ({feed['data']}) | {feed['records_per_second']:,} records/s, "
-        f"{feed['peak_rss_mb_all_processes']:,} MB in all processes together |",
-        f"| what became of them | {feed['answered']:,} answered, {feed['abstained']:,} abstained, "
-        f"{feed['rejected']:,} rejected |",
-        f"| one text, new process | {cold['median_s']:.2f} s (median of {cold['runs']}; slowest {cold['max_s']:.2f} s) |",
-        f"| the light core installed | {install['site_packages_mb']:.0f} MB of site-packages, no torch; the model in it "
-        f"{install['model_mb']:.1f} MB |",
+        f"On the same {paired['n']:,} later CVEs `accurate` is right where `fast` is not {paired['only_ours_right']:,} times, and "
+        f"the other way round {paired['only_theirs_right']:,} times (McNemar's exact test: p = {paired['mcnemar_p']:g}).",
         "",
-        f"Model `{rcm['model']}`, SHA-256 `{rcm['model_digest']}`; CWE {rcm['cwe_version']}; {machine['processor']}, "
-        f"{machine['cores']} cores, {machine['system']}, Python {machine['python']}. Made by `make bench`; the whole record is "
-        "[benchmarks/results/classifier.json](benchmarks/results/classifier.json).",
+        *header,
+        *_speed(models),
+        "",
+        _side_by_side(results["side_by_side"]),
+        "",
+        *(_model(each) for each in models),
+        "",
+        "Made by `make bench`; the whole records are in [benchmarks/results](benchmarks/results).",
         "",
     ]
     return "\n".join(lines)
+
+
+def _row(name: str, values: list[str]) -> str:
+    return f"| {name} | {' | '.join(values)} |"
+
+
+def _speed(models: list[dict[str, Any]]) -> list[str]:
+    feeds, colds, installs = ([each[part] for each in models] for part in ("feed", "cold_start", "install"))
+    return [
+        _row(
+            "records a second, whole pipeline to JSON Lines",
+            [f"{f['records_per_second']:,}, of {f['records']:,}" for f in feeds],
+        ),
+        _row("memory of all processes together", [f"{f['peak_rss_mb_all_processes']:,} MB" for f in feeds]),
+        _row("answered, abstained, rejected", [f"{f['answered']:,}, {f['abstained']:,}, {f['rejected']:,}" for f in feeds]),
+        _row("one text, new process: median (slowest)", [f"{c['median_s']:.2f} s ({c['max_s']:.2f} s)" for c in colds]),
+        _row("installed: site-packages, no torch", [f"{i['site_packages_mb']:.0f} MB" for i in installs]),
+    ]
+
+
+def _side_by_side(result: dict[str, Any]) -> str:
+    ours, theirs = result["ctiforge_accurate"], result["transformers_roberta_base_size"]
+    return (
+        "Side by side on the same descriptions: `accurate`, from records to JSON Lines and with its start, "
+        f"{ours['per_second']:,.0f} a second; transformers' pipeline with a RoBERTa-base-size model "
+        f"{theirs['per_second']:.1f}: {result['ratio']:.0f} times."
+    )
+
+
+def _model(results: dict[str, Any]) -> str:
+    rcm, machine = results["cti_rcm"], results["feed"]["machine"]
+    return (
+        f"- `{rcm['model']}`, SHA-256 `{rcm['model_digest']}`; CWE {rcm['cwe_version']}; {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['system']}, Python {machine['python']}"
+    )
 
 
 def _share(share: dict[str, float]) -> str:

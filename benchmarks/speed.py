@@ -17,13 +17,26 @@ __all__ = ["measure_cold_start", "measure_feed", "measure_install"]
 
 _COMMAND = [sys.executable, "-m", "ctiforge"]
 _SAMPLE_SECONDS = 0.1
+_TEXT = "The parser of Example CMS frees a buffer twice when it meets a short file"
 
 
-def measure_feed(feed: Path) -> dict[str, Any]:
-    """Run a whole feed to JSON Lines; count what came out, and the memory of all its processes together (Linux)."""
+def measure_feed(feed: Path, model: str, limit: int | None = None) -> dict[str, Any]:
+    """Run a feed, or its first records, to JSON Lines; count what came out, and the memory of all its processes (Linux)."""
     with tempfile.TemporaryDirectory() as folder:
         out, rejects = Path(folder) / "out.jsonl", Path(folder) / "rejects.jsonl"
-        command = [*_COMMAND, "classify", str(feed), "-o", "jsonl", "--to", str(out), "--rejects", str(rejects)]
+        command = [
+            *_COMMAND,
+            "classify",
+            str(feed),
+            "-o",
+            "jsonl",
+            "--to",
+            str(out),
+            "--rejects",
+            str(rejects),
+            "--model",
+            model,
+        ]
         started = time.perf_counter()
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         peak = 0
@@ -57,27 +70,36 @@ def measure_feed(feed: Path) -> dict[str, Any]:
     }
 
 
-def measure_cold_start(runs: int = 7) -> dict[str, Any]:
+def measure_cold_start(model: str, runs: int = 7) -> dict[str, Any]:
     """Time one text in a new process, policy mitre, table output, the file cache warm after the first run."""
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()
         subprocess.run(
-            [*_COMMAND, "classify", "SQL injection in the login form of Example CMS"], check=True, capture_output=True
+            [
+                *_COMMAND,
+                "classify",
+                "--model",
+                model,
+                "A buffer is freed twice when the parser of Example CMS meets a short file",
+            ],
+            check=True,
+            capture_output=True,
         )
         seconds.append(round(time.perf_counter() - started, 3))
     return {"runs": runs, "first_s": seconds[0], "median_s": statistics.median(seconds), "max_s": max(seconds)}
 
 
-def measure_install() -> dict[str, Any]:
-    """Install the light core into a new virtual environment and measure it without pip itself."""
+def measure_install(extra: str | None) -> dict[str, Any]:
+    """Install the light core, or the core with an extra, into a new virtual environment and measure it without pip itself."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = Path(folder) / "bin" / "python"
         site = next((Path(folder) / "lib").glob("python*/site-packages"))
         before = _size(site)
         project = Path(__file__).parent.parent
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", str(project)], check=True)
+        wanted = f"{project}[{extra}]" if extra else str(project)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", wanted], check=True)
         listing = subprocess.run([python, "-m", "pip", "list", "--format=json"], check=True, capture_output=True).stdout
         packages = sorted(entry["name"] for entry in json.loads(listing) if entry["name"] not in ("pip", "setuptools"))
         own = site / "ctiforge"

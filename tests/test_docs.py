@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import runpy
 from pathlib import Path
 
 import pytest
 
-from ctiforge.classify.classifier import bundled_model_path
-from ctiforge.models.linear import load_linear_model
+from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
+from ctiforge.core.files import file_sha256
 
 needs_model = pytest.mark.skipif(
     not (bundled_model_path("fast") / "manifest.json").exists(), reason="the bundled model is not in this checkout"
@@ -23,13 +22,14 @@ def test_the_command_reference_is_the_commands_own_help(repository: Path) -> Non
 
 
 @needs_model
-def test_readme_shows_the_result_file_and_the_model_that_ships(repository: Path) -> None:
+def test_readme_shows_the_result_files_and_the_models_that_ship(repository: Path) -> None:
     script = runpy.run_path(str(repository / "benchmarks" / "render_readme.py"))
-    results = json.loads((repository / "benchmarks" / "results" / "classifier.json").read_text("utf-8"))
+    results = script["load_results"]()
     readme = (repository / "README.md").read_text("utf-8")
     assert readme == script["rendered_readme"](readme, results), "run: .venv/bin/python benchmarks/render_readme.py"
-    shipped = load_linear_model(bundled_model_path("fast")).digest
-    assert results["cti_rcm"]["model_digest"] == results["dated"]["model_digest"] == shipped
+    for name in BUNDLED_MODELS:
+        shipped = file_sha256(bundled_model_path(name) / "manifest.json")
+        assert results[name]["cti_rcm"]["model_digest"] == results[name]["dated"]["model_digest"] == shipped
 
 
 def test_the_leaderboard_and_the_page_of_benchmarks_show_the_records(repository: Path) -> None:
