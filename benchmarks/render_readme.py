@@ -115,8 +115,8 @@ def render_numbers(results: dict[str, Any]) -> str:
         *header,
         *(_row(*row) for row in later),
         "",
-        f"On the same {paired['n']:,} later CVEs `accurate` is right where `fast` is not {paired['only_ours_right']:,} times, and "
-        f"the other way round {paired['only_theirs_right']:,} times (McNemar's exact test: p = {paired['mcnemar_p']:g}).",
+        f"On the same {paired['n']:,} later CVEs `accurate` is right where `fast` is not {paired['only_ours_right']:,} times, "
+        f"and the other way round {paired['only_theirs_right']:,} times (McNemar's exact test: p = {paired['mcnemar_p']:g}).",
         "",
         *header,
         *_speed(models),

@@ -32,6 +32,14 @@ def test_readme_shows_the_result_files_and_the_models_that_ship(repository: Path
         assert results[name]["cti_rcm"]["model_digest"] == results[name]["dated"]["model_digest"] == shipped
 
 
+@needs_model
+def test_the_model_cards_show_the_manifests_and_the_result_files(repository: Path) -> None:
+    script = runpy.run_path(str(repository / "benchmarks" / "render_cards.py"))
+    for name in BUNDLED_MODELS:
+        wanted = script["render_card"](name, script["manifest_of"](name), script["load_results"](name))
+        assert script["card_path"](name).read_text("utf-8") == wanted, "run: .venv/bin/python benchmarks/render_cards.py"
+
+
 def test_the_leaderboard_and_the_page_of_benchmarks_show_the_records(repository: Path) -> None:
     script = runpy.run_path(str(repository / "benchmarks" / "render_benchmarks.py"))
     for path, wanted in script["rendered"]().items():
