@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-DATA_LIMIT = 25_000_000
+DATA_LIMIT = 40_000_000
 CODE_SUFFIXES_THAT_RUN = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".so", ".dll")
 
 
@@ -57,7 +57,7 @@ def test_nothing_in_the_wheel_can_run_when_loaded(wheel: zipfile.ZipFile) -> Non
 
 
 def test_package_data_stays_small(wheel: zipfile.ZipFile) -> None:
-    """The model has 25 MB at most; so has everything that is not code, catalogue included."""
+    """Both models, the catalogue and everything else that is not code have 40 MB at most."""
     sizes = {item.filename: item.file_size for item in wheel.infolist() if not item.filename.endswith(".py")}
     assert sum(sizes.values()) <= DATA_LIMIT, sorted(sizes.items(), key=lambda item: -item[1])[:5]
 
