@@ -50,7 +50,15 @@ def test_policy_mitre_never_suggests_a_discouraged_entry(build: Callable[..., Cl
     assert {s.cwe_id for s in mitre.suggestions} == {"CWE-79", "CWE-89", "CWE-787"}
     assert mitre.discouraged[0].cwe_id == "CWE-119"
     assert mitre.discouraged[0].probability == nvd.suggestions[0].probability
-    assert (mitre.abstained, mitre.reason) == (True, "only_discouraged")
+    assert (mitre.abstained, mitre.reason) == (False, None)  # the text points below CWE-119, and MITRE names CWE-787 instead
+    assert mitre.suggestions[0].moved_from is not None
+    assert mitre.suggestions[0].moved_from.cwe_id == "CWE-119"
+
+
+def test_what_no_allowed_entry_answers_is_an_abstention(build: Callable[..., Classifier]) -> None:
+    answer = build(policy="mitre", threshold=0.3).classify_one("validation in the validation allows attackers")
+    assert (answer.abstained, answer.reason) == (True, "only_discouraged")
+    assert answer.discouraged[0].cwe_id == "CWE-20"
 
 
 def test_the_catalogue_in_force_decides_not_the_model(build: Callable[..., Classifier]) -> None:

@@ -14,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ctiforge.classify.abstain import is_vague, looks_english, missing_text_reason
+from ctiforge.classify.chains import ChainFinder
 from ctiforge.classify.evidence import STRONGEST_PARTS, evidence_spans
-from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Policy, Prediction, Suggestion
+from ctiforge.classify.moves import PreferenceMoves, ViewMoves, find_view
+from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Move, Policy, Prediction, Suggestion
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import ModelError, SettingError, did_you_mean
 from ctiforge.core.weakness import MappingUsage
@@ -33,6 +35,8 @@ _MIN_KNOWN_WORDS = 3
 _SURELY_ENGLISH = 0.9
 _MIN_EXPLAINED = 0.1
 """Suggestions less likely than this carry no evidence: finding it would take most of the time."""
+_MIN_LINK = 0.15
+"""Suggestions less likely than this are no links of a chain."""
 
 Labels = npt.NDArray[np.intp]
 """Positions in the model's list of labels, best first."""
@@ -89,6 +93,7 @@ class Classifier:
         threshold: abstain when the best suggestion's probability is below this; the model's own (chosen on the development
             split, see its manifest) if None. 0 never abstains for doubt.
         explain: whether suggestions of a probability of 0.1 or more carry evidence.
+        view: suggest members of this view only, such as ``1003``; other entries move to their nearest ancestors in it.
         threads: CPU threads of a model with an encoder; the others have no use for more than one.
 
     Raises:
@@ -106,6 +111,7 @@ class Classifier:
         top_k: int = 5,
         threshold: float | None = None,
         explain: bool = True,
+        view: str | int | None = None,
         threads: int = 1,
     ) -> None:
         if top_k < 1:
@@ -123,10 +129,18 @@ class Classifier:
         allowed = np.array([entry is not None and not entry.discouraged for entry in self._entries])
         self._offered = allowed if self.policy == "mitre" else live
         self._discouraged = live & ~self._offered
+        self.view = None if view is None else find_view(view, self.catalogue)
+        self._preferences = PreferenceMoves(self.model.labels, self._offered, self.catalogue)
+        self._chains = ChainFinder(self.catalogue)
+        self._view = self.view and ViewMoves(self.model.labels, self._offered, self.view, self.catalogue)
+        if self._view:
+            self._offered = self._offered & self._view.members
+            self._discouraged = self._discouraged & self._view.members
         if not self._offered.any():
             raise ModelError(
-                f"{self.model.name}: CWE {self.catalogue.version} allows none of the model's labels",
-                fix="go back to the shipped catalogue: ctiforge cwe use --shipped",
+                f"{self.model.name}: CWE {self.catalogue.version} allows none of the model's labels"
+                + (f" in view {self.view}" if self.view else ""),
+                fix="another --view" if self.view else "go back to the shipped catalogue: ctiforge cwe use --shipped",
             )
 
     def _entry(self, label: str) -> _Entry | None:
@@ -159,10 +173,14 @@ class Classifier:
     def _classify_batch(self, advisories: list[Advisory]) -> list[Prediction]:
         texts = [advisory.description or advisory.title for advisory in advisories]
         scored = self.model.score(texts, self.policy)
-        best = _top(scored.scores, self._offered, self.top_k)
-        discouraged = _top(scored.scores, self._discouraged, self.top_k)
+        ranking: Floats | Doubles = scored.scores
+        probabilities = scored.probabilities
+        if self._view:
+            ranking = probabilities = self._view.combine(probabilities)
+        best = _top(ranking, self._offered, self.top_k)
+        discouraged = _top(ranking, self._discouraged, self.top_k)
         return [
-            self._predict(advisory, _Evaluated(text, number, scored, best[number], discouraged[number]))
+            self._predict(advisory, _Evaluated(text, number, scored, probabilities[number], best[number], discouraged[number]))
             for number, (advisory, text) in enumerate(zip(advisories, texts, strict=True))
         ]
 
@@ -175,12 +193,24 @@ class Classifier:
         best = evaluated.suggested(evaluated.best)
         # Of the discouraged entries, those that would have had a place among the suggestions.
         discouraged = [(label, p) for label, p in evaluated.suggested(evaluated.discouraged) if p > best[-1][1]]
-        evidence = self._evidence(evaluated, [label for label, p in [*best, *discouraged] if p >= _MIN_EXPLAINED])
+        reason = self._reason(evaluated, best[0][1], discouraged[0][1] if discouraged else 0.0)
+        moved: dict[int, Move | None] = {}
+        if reason == "only_discouraged":
+            first = best[0][0]
+            moved[first] = self._preferences.find(discouraged[0][0], first, evaluated.probabilities, self.threshold)
+            reason = None if moved[first] else reason
+        sources = {label: label for label, _ in [*best, *discouraged]}
+        if self._view:
+            own = evaluated.scored.probabilities[evaluated.number]
+            sources |= {label: self._view.source(label, own) for label, _ in best}
+            moved |= {label: move for label, source in sources.items() if (move := self._view.move(source, label))}
+        explained = [label for label, p in [*best, *discouraged] if p >= _MIN_EXPLAINED]
+        evidence = self._evidence(evaluated, {label: sources[label] for label in explained})
         return self._prediction(
             advisory,
             text,
-            self._reason(evaluated, best[0][1], discouraged[0][1] if discouraged else 0.0),
-            tuple(self._suggestion(label, p, evidence.get(label, ())) for label, p in best),
+            reason,
+            tuple(self._suggestion(label, p, evidence.get(label, ()), moved.get(label)) for label, p in best),
             tuple(self._suggestion(label, p, evidence.get(label, ())) for label, p in discouraged),
         )
 
@@ -197,16 +227,19 @@ class Classifier:
             return "only_discouraged"
         return "low_information" if is_vague(evaluated.text) else "low_probability"
 
-    def _evidence(self, evaluated: _Evaluated, labels: list[int]) -> dict[int, tuple[EvidenceSpan, ...]]:
-        if not self.explain or not labels:
+    def _evidence(self, evaluated: _Evaluated, sources: dict[int, int]) -> dict[int, tuple[EvidenceSpan, ...]]:
+        """Return the evidence for some labels: for each, what speaks for the label that it stands for."""
+        if not self.explain or not sources:
             return {}
-        found = evaluated.scored.contributions(evaluated.number, labels, STRONGEST_PARTS)
-        return {label: evidence_spans(evaluated.text, parts) for label, parts in zip(labels, found, strict=True)}
+        found = evaluated.scored.contributions(evaluated.number, list(sources.values()), STRONGEST_PARTS)
+        return {label: evidence_spans(evaluated.text, parts) for label, parts in zip(sources, found, strict=True)}
 
-    def _suggestion(self, label: int, probability: float, evidence: tuple[EvidenceSpan, ...]) -> Suggestion:
+    def _suggestion(
+        self, label: int, probability: float, evidence: tuple[EvidenceSpan, ...], moved_from: Move | None = None
+    ) -> Suggestion:
         entry = self._entries[label]
         assert entry is not None
-        return Suggestion(entry.cwe_id, entry.name, probability, entry.usage, evidence, entry.prefer)
+        return Suggestion(entry.cwe_id, entry.name, probability, entry.usage, evidence, entry.prefer, moved_from)
 
     def _prediction(
         self,
@@ -216,6 +249,7 @@ class Classifier:
         suggestions: tuple[Suggestion, ...] = (),
         discouraged: tuple[Suggestion, ...] = (),
     ) -> Prediction:
+        links = [each.cwe_id for each in suggestions if each.probability >= _MIN_LINK] if reason is None else []
         return Prediction(
             id=advisory.id,
             text=text,
@@ -228,6 +262,8 @@ class Classifier:
             cwe_version=self.catalogue.version,
             policy=self.policy,
             advisory=advisory if advisory.id else None,
+            chain=self._chains.find(links) if len(links) > 1 else (),
+            view=self.view,
         )
 
 
@@ -238,19 +274,19 @@ class _Evaluated:
     text: str
     number: int
     scored: ScoredTexts
+    probabilities: Doubles
     best: Labels
     discouraged: Labels
 
     def suggested(self, labels: Labels) -> list[tuple[int, float]]:
-        probabilities: Doubles = self.scored.probabilities[self.number, labels]
-        return list(zip(labels.tolist(), probabilities.tolist(), strict=True))
+        return list(zip(labels.tolist(), self.probabilities[labels].tolist(), strict=True))
 
 
 def _advisory(item: str | Advisory) -> Advisory:
     return item if isinstance(item, Advisory) else Advisory("", SourceRef("text"), item)
 
 
-def _top(scores: Floats, choice: npt.NDArray[np.bool_], k: int) -> Labels:
+def _top(scores: Floats | Doubles, choice: npt.NDArray[np.bool_], k: int) -> Labels:
     """Return the `k` best labels of each row among those of `choice` (fewer if it has fewer), best first."""
     labels = np.flatnonzero(choice)
     negative = -scores[:, labels]

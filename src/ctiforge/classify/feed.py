@@ -40,10 +40,18 @@ class ClassifierSettings:
     top_k: int = 5
     threshold: float | None = None
     explain: bool = True
+    view: str | None = None
 
     def build(self) -> Classifier:
         """Load the classifier."""
-        return Classifier(self.model, policy=self.policy, top_k=self.top_k, threshold=self.threshold, explain=self.explain)
+        return Classifier(
+            self.model,
+            policy=self.policy,
+            top_k=self.top_k,
+            threshold=self.threshold,
+            explain=self.explain,
+            view=self.view,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Literal
 from ctiforge.core.advisory import Advisory
 from ctiforge.core.weakness import MappingUsage
 
-__all__ = ["AbstainReason", "EvidenceSpan", "Policy", "Prediction", "Suggestion"]
+__all__ = ["AbstainReason", "EvidenceSpan", "Move", "Policy", "Prediction", "Suggestion"]
 
 Policy = Literal["mitre", "nvd"]
 """``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, ranked by the
@@ -35,6 +35,14 @@ class EvidenceSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """From which entry an answer was moved, and `why` in words."""
+
+    cwe_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """One ranked CWE entry.
 
@@ -42,6 +50,7 @@ class Suggestion:
         probability: calibrated probability, 0 to 1, that the entry is the one the CVE's own parties would assign.
         usage: MITRE's mapping usage of the entry in the catalogue version of the prediction.
         prefer: for a Discouraged entry, the allowed entries to use instead (MITRE's suggestions, else the nearest ones).
+        moved_from: the entry that the text points to, where MITRE's rules or the view ask for this one instead.
     """
 
     cwe_id: str
@@ -50,6 +59,7 @@ class Suggestion:
     usage: MappingUsage
     evidence: tuple[EvidenceSpan, ...] = ()
     prefer: tuple[str, ...] = ()
+    moved_from: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,8 @@ class Prediction:
             candidates, if there were any, so that a person can see what was weighed.
         suggestions: best first. Under policy ``mitre`` only Allowed and Allowed-with-Review entries.
         discouraged: entries that the text points to but MITRE discourages, each with what to prefer (policy ``mitre``).
+        chain: two of the suggestions of which the first can lead to the second, root cause first; empty where there are none.
+        view: the view that the suggestions were held to, such as ``CWE-1003``; None for all weaknesses.
         model, model_digest, cwe_version, policy: what made this answer.
         advisory: the record itself, with the CWEs its own parties assigned; None for bare text.
     """
@@ -78,3 +90,5 @@ class Prediction:
     cwe_version: str
     policy: Policy
     advisory: Advisory | None = None
+    chain: tuple[str, ...] = ()
+    view: str | None = None

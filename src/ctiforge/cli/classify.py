@@ -50,6 +50,7 @@ def classify(
         float | None,
         typer.Option(min=0, max=1, help="Abstain below this probability. Default: the model's own; 0 always answers."),
     ] = None,
+    view: Annotated[str | None, typer.Option(help="Suggest members of this CWE view only, such as 1003.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Spell out the evidence of every suggestion.")] = False,
     rejects: Annotated[
         Path | None, typer.Option(help=f"Where unreadable records go. Default: {DEFAULT_REJECTS}, if there are any.")
@@ -74,7 +75,7 @@ def classify(
     """
     mapping = FieldMap.parse(field_map) if field_map else None
     read_options = ReadOptions(format=format_, field_map=mapping)
-    settings = ClassifierSettings(model, policy, top_k, threshold)
+    settings = ClassifierSettings(model, policy, top_k, threshold, view=view)
     summary = FeedSummary()
     with ExitStack() as stack:
         stream = stack.enter_context(_output_stream(to))

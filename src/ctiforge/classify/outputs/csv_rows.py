@@ -20,7 +20,9 @@ __all__ = ["CsvRenderer"]
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _HEAD = ("id", "abstained", "reason")
 _EACH = ("cwe", "name", "probability", "usage")
-_TAIL = ("evidence", "discouraged", "assigned", "model", "model_digest", "cwe_version", "policy", "source")
+_TAIL = (
+    "evidence", "moved_from", "chain", "discouraged", "assigned", "model", "model_digest", "cwe_version", "policy", "source",
+)  # fmt: skip
 
 
 class CsvRenderer(Renderer):
@@ -40,10 +42,12 @@ class CsvRenderer(Renderer):
                 cells += [each.cwe_id, each.name, f"{each.probability:.4f}", each.usage]
             else:
                 cells += [""] * len(_EACH)
-        evidence = prediction.suggestions[0].evidence if prediction.suggestions else ()
+        best = prediction.suggestions[0] if prediction.suggestions else None
         discouraged = prediction.discouraged[: self.options.top_k]
         cells += [
-            "; ".join(span.text for span in evidence),
+            "; ".join(span.text for span in best.evidence) if best else "",
+            best.moved_from.cwe_id if best and best.moved_from else "",
+            " > ".join(prediction.chain),
             "; ".join(f"{each.cwe_id} ({prefer_text(each, len(each.prefer))})" for each in discouraged),
             "; ".join(f"{view.name}: {view.label}" for view in compare_assigned(prediction)),
             prediction.model,

@@ -7,7 +7,7 @@ import re
 from ctiforge.classify.outputs.assigned import AssignedView, compare_assigned
 from ctiforge.classify.outputs.plain_text import one_line
 from ctiforge.classify.outputs.renderer import Renderer
-from ctiforge.classify.outputs.sentences import abstain_sentence, prefer_text, probability_text, ranking_text
+from ctiforge.classify.outputs.sentences import abstain_sentence, chain_text, prefer_text, probability_text, ranking_text
 from ctiforge.classify.prediction import Prediction
 
 __all__ = ["MarkdownRenderer", "escape_markdown"]
@@ -38,6 +38,10 @@ class MarkdownRenderer(Renderer):
         suggestion = f"**{best.cwe_id}** {escape_markdown(best.name)}"
         if others:
             suggestion += f"<br>also {ranking_text(others)}"
+        if best.moved_from:
+            suggestion += f"<br>moved here: {escape_markdown(best.moved_from.why)}"
+        if prediction.chain:
+            suggestion += f"<br>chain: {chain_text(prediction)}"
         evidence = ", ".join(f"“{escape_markdown(one_line(span.text, 80))}”" for span in best.evidence[:3])
         probability = escape_markdown(probability_text(best.probability))
         return _row([escape_markdown(prediction.id), suggestion, probability, best.usage, evidence, assigned])

@@ -15,7 +15,7 @@ __all__ = ["json_text", "load_prediction_schema", "prediction_record"]
 
 def prediction_record(prediction: Prediction, *, top_k: int) -> dict[str, Any]:
     """Return the contract's object; probabilities and weights are rounded to four decimals."""
-    return {
+    record: dict[str, Any] = {
         "id": prediction.id,
         "abstained": prediction.abstained,
         "reason": prediction.reason,
@@ -28,6 +28,11 @@ def prediction_record(prediction: Prediction, *, top_k: int) -> dict[str, Any]:
         "policy": prediction.policy,
         "source": str(prediction.advisory.source) if prediction.advisory else "",
     }
+    if prediction.chain:
+        record["chain"] = list(prediction.chain)
+    if prediction.view:
+        record["view"] = prediction.view
+    return record
 
 
 def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
@@ -40,6 +45,8 @@ def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
     }
     if suggestion.prefer:
         record["prefer"] = list(suggestion.prefer)
+    if suggestion.moved_from:
+        record["moved_from"] = {"cwe_id": suggestion.moved_from.cwe_id, "why": suggestion.moved_from.why}
     return record
 
 

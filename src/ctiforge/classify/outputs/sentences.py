@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from ctiforge.classify.prediction import AbstainReason, Prediction, Suggestion
 
-__all__ = ["ABSTAIN_SENTENCES", "abstain_sentence", "prefer_text", "probability_text", "ranking_text"]
+__all__ = ["ABSTAIN_SENTENCES", "abstain_sentence", "chain_text", "prefer_text", "probability_text", "ranking_text"]
 
 ABSTAIN_SENTENCES: Mapping[AbstainReason, str] = MappingProxyType(
     {
@@ -26,6 +26,11 @@ def abstain_sentence(prediction: Prediction) -> str:
     if not prediction.abstained and prediction.suggestions:
         return ""
     return ABSTAIN_SENTENCES[prediction.reason] if prediction.reason else "No entry is suggested."
+
+
+def chain_text(prediction: Prediction) -> str:
+    """Return ``CWE-190 can lead to CWE-787 (root cause first)``; empty without a chain."""
+    return f"{' can lead to '.join(prediction.chain)} (root cause first)" if prediction.chain else ""
 
 
 def prefer_text(suggestion: Suggestion, limit: int = 3) -> str:

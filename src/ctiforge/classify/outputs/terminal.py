@@ -18,7 +18,7 @@ from ctiforge.classify.outputs.assigned import AssignedView, compare_assigned
 from ctiforge.classify.outputs.options import OutputOptions
 from ctiforge.classify.outputs.plain_text import one_line
 from ctiforge.classify.outputs.renderer import Renderer
-from ctiforge.classify.outputs.sentences import abstain_sentence, prefer_text, probability_text, ranking_text
+from ctiforge.classify.outputs.sentences import abstain_sentence, chain_text, prefer_text, probability_text, ranking_text
 from ctiforge.classify.outputs.snippet import Snippet, cut_snippet
 from ctiforge.classify.prediction import Prediction, Suggestion
 
@@ -109,6 +109,10 @@ class TerminalRenderer(Renderer):
     def _suggested(self, prediction: Prediction) -> list[Text]:
         best, *others = prediction.suggestions[: self.options.top_k]
         lines = [*self._row(best), *self._snippet(prediction, best)]
+        if best.moved_from:
+            lines += self._wrapped(Text(f"moved here: {best.moved_from.why}", style="dim"))
+        if prediction.chain:
+            lines += self._wrapped(Text(f"chain: {chain_text(prediction)}", style="dim"))
         if self.options.explain:
             lines += self._weights(best)
             for each in others:
