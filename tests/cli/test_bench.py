@@ -280,3 +280,30 @@ def test_a_contamination_report_that_is_none(content: str | None, message: str, 
     shown = CliRunner().invoke(app, ["bench", "run", "--model", "baseline:constant=A", *settings])
     assert message in str(shown.exception)
     assert str(path) in str(shown.exception)
+
+
+def test_an_audit_report_says_which_items_are_flagged(toy: Path, tmp_path: Path) -> None:
+    def run(name: str, *more: str) -> dict[str, Any]:
+        where = ["--task", str(toy), "--data", str(toy.parent), "--out", str(tmp_path / name)]
+        shown = CliRunner().invoke(app, ["bench", "run", "--model", "baseline:constant=A", *where, "--json", *more])
+        assert shown.exit_code == 0, shown.output
+        found: dict[str, Any] = json.loads(shown.stdout)["tasks"][0]
+        return found
+
+    run("plain")
+    pairs = [
+        {"item_id": sample, "level": "exact_text"} for sample in sorted({each for each, _ in keys(tmp_path / "plain")})[:2]
+    ]
+    (tmp_path / "audit.json").write_text(json.dumps({"format": "ctiforge-corpus-audit/1", "pairs": pairs}), encoding="utf-8")
+    task = run("flagged", "--contamination", str(tmp_path / "audit.json"))
+    assert {each["slice"]: each["n"] for each in task["contamination"]}["flagged"] == 2
+
+
+def test_an_audit_and_a_run_number_items_alike(shared_data: Path) -> None:
+    from ctiforge.bench.tasks.cti_rcm import TASK
+    from ctiforge.corpus.contamination.benchmarks import load_benchmarks
+
+    file = shared_data / "ctibench" / "cti-rcm.tsv"
+    samples = {sample.id: sample.question for sample in TASK.load(file)}
+    for item in load_benchmarks([file]).items[:50]:
+        assert item.text[:60] in samples[item.item_id]

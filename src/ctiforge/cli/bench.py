@@ -104,7 +104,8 @@ def run(
     permute: Annotated[str | None, typer.Option(help="cyclic: ask multiple choice in every rotation of the options.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each task.")] = None,
     contamination: Annotated[
-        Path | None, typer.Option(help='JSON with the ids of items that may have been learnt: {"flagged": [...]}.')
+        Path | None,
+        typer.Option(help='Report of `ctiforge corpus audit --json`, or {"flagged": [ids]}: accuracy on these items apart.'),
     ] = None,
     gold: Annotated[Path | None, _GOLD] = None,
     aliases: Annotated[Path | None, _ALIASES] = None,
@@ -204,12 +205,20 @@ def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any]) -
 
 
 def _flagged(path: Path) -> frozenset[str]:
+    """Return the ids that ``{"flagged": [...]}`` lists, or those of the items that `ctiforge corpus audit --json` paired with a
+    record."""
     try:
-        return frozenset(str(each) for each in orjson.loads(path.read_bytes())["flagged"])
+        report = orjson.loads(path.read_bytes())
+        if "flagged" in report:
+            return frozenset(str(each) for each in report["flagged"])
+        return frozenset(str(pair["item_id"]) for pair in report["pairs"])
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror})", fix="name a file that is there") from None
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise InputError(f'{path}: not JSON with a list "flagged"', fix='write {"flagged": ["cti-rcm/0007", ...]}') from None
+        raise InputError(
+            f'{path}: neither an audit report nor JSON with a list "flagged"',
+            fix='ctiforge corpus audit FILE --against DIR --json REPORT, or write {"flagged": ["cti-rcm/0007", ...]}',
+        ) from None
 
 
 @app.command("models")
