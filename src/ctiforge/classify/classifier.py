@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from ctiforge.classify.abstain import is_vague, looks_english, missing_text_reason
 from ctiforge.classify.evidence import STRONGEST_PARTS, evidence_spans
 from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Policy, Prediction, Suggestion
+from ctiforge.classify.rare import RareFinder
+from ctiforge.classify.similar import SimilarCves
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import ModelError, SettingError, did_you_mean
 from ctiforge.core.weakness import MappingUsage
@@ -90,10 +93,12 @@ class Classifier:
             split, see its manifest) if None. 0 never abstains for doubt.
         explain: whether suggestions of a probability of 0.05 or more carry evidence.
         threads: CPU threads of a model with an encoder; the others have no use for more than one.
+        similar: folder of an index of past CVEs (`ctiforge classify index`); each prediction then names the most similar ones.
+        similar_before: name only past CVEs published before this day.
 
     Raises:
         MissingExtraError: the model needs packages that are not installed.
-        ModelError: the model is missing or damaged.
+        ModelError: the model or the index is missing or damaged, or the index is of another model.
         SettingError: a setting is out of range.
     """
 
@@ -107,6 +112,8 @@ class Classifier:
         threshold: float | None = None,
         explain: bool = True,
         threads: int = 1,
+        similar: str | os.PathLike[str] | None = None,
+        similar_before: date | None = None,
     ) -> None:
         if top_k < 1:
             raise SettingError(f"top_k is {top_k}", fix="ask for 1 suggestion or more")
@@ -128,6 +135,8 @@ class Classifier:
                 f"{self.model.name}: CWE {self.catalogue.version} allows none of the model's labels",
                 fix="go back to the shipped catalogue: ctiforge cwe use --shipped",
             )
+        self._rare = RareFinder.load(_model_folder(model), self.model, self.catalogue)
+        self._similar = None if similar is None else SimilarCves(similar, self.model, before=similar_before)
 
     def _entry(self, label: str) -> _Entry | None:
         """Return what a suggestion of `label` says of it; None if it must never be suggested, whatever the policy.
@@ -161,10 +170,13 @@ class Classifier:
         scored = self.model.score(texts, self.policy)
         best = _top(scored.scores, self._offered, self.top_k)
         discouraged = _top(scored.scores, self._discouraged, self.top_k)
-        return [
+        predictions = [
             self._predict(advisory, _Evaluated(text, number, scored, best[number], discouraged[number]))
             for number, (advisory, text) in enumerate(zip(advisories, texts, strict=True))
         ]
+        if self._rare:
+            predictions = self._rare.add(predictions, scored)
+        return self._similar.add(predictions, advisories, scored) if self._similar else predictions
 
     def _predict(self, advisory: Advisory, evaluated: _Evaluated) -> Prediction:
         text = evaluated.text

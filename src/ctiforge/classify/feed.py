@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Literal, TypeAlias
@@ -39,10 +40,20 @@ class ClassifierSettings:
     top_k: int = 5
     threshold: float | None = None
     explain: bool = True
+    similar: str | None = None
+    similar_before: date | None = None
 
     def build(self) -> Classifier:
         """Load the classifier."""
-        return Classifier(self.model, policy=self.policy, top_k=self.top_k, threshold=self.threshold, explain=self.explain)
+        return Classifier(
+            self.model,
+            policy=self.policy,
+            top_k=self.top_k,
+            threshold=self.threshold,
+            explain=self.explain,
+            similar=self.similar,
+            similar_before=self.similar_before,
+        )
 
 
 @dataclass(frozen=True, slots=True)
