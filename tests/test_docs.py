@@ -32,7 +32,7 @@ def test_readme_shows_the_result_file_and_the_model_that_ships(repository: Path)
     assert results["cti_rcm"]["model_digest"] == results["dated"]["model_digest"] == shipped
 
 
-def test_the_leaderboard_and_the_page_of_benchmarks_show_the_records(repository: Path) -> None:
+def test_the_leaderboard_and_the_pages_with_measurements_show_the_records(repository: Path) -> None:
     script = runpy.run_path(str(repository / "benchmarks" / "render_benchmarks.py"))
     for path, wanted in script["rendered"]().items():
         assert path.read_text("utf-8") == wanted, "run: .venv/bin/python benchmarks/render_benchmarks.py"

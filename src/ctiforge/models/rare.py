@@ -99,6 +99,14 @@ def write_rare_table(folder: str | os.PathLike[str], manifest: dict[str, Any], p
         The SHA-256 of ``rare.json``.
     """
     target = Path(folder)
+    data = _table_bytes(postings)
+    write_bytes(target / TABLE, data)
+    write_json(target / MANIFEST, manifest | {"format": RARE_FORMAT, "files": {TABLE: sha256(data)}})
+    return sha256((target / MANIFEST).read_bytes())
+
+
+def _table_bytes(postings: Postings) -> bytes:
+    """Return the bytes of ``rare.npz``; n-grams that no entry has take no room."""
     counts = np.diff(postings.bounds)
     used = np.flatnonzero(counts)
     buffer = io.BytesIO()
@@ -111,10 +119,7 @@ def write_rare_table(folder: str | os.PathLike[str], manifest: dict[str, Any], p
         values=postings.values,
         scale=postings.scale,
     )
-    data = buffer.getvalue()
-    write_bytes(target / TABLE, data)
-    write_json(target / MANIFEST, manifest | {"format": RARE_FORMAT, "files": {TABLE: sha256(data)}})
-    return sha256((target / MANIFEST).read_bytes())
+    return buffer.getvalue()
 
 
 def load_rare_table(folder: str | os.PathLike[str], model: LinearModel) -> RareTable | None:
