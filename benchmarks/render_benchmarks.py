@@ -1,4 +1,4 @@
-"""Render docs/leaderboard.md and the measured parts of benchmarks/README.md from records and result files.
+"""Render docs/leaderboard.md and the measured parts of docs/rare.md and benchmarks/README.md from records and result files.
 
 .venv/bin/python benchmarks/render_benchmarks.py [--check]
 """
@@ -41,7 +41,13 @@ def rendered() -> dict[Path, str]:
         "end to end": _lower_headings(render_markdown([load_record(RECORDS / END_TO_END)])),
     }.items():
         readme = _between(readme, name, part)
-    return {HERE / "README.md": readme, HERE.parent / "docs" / "leaderboard.md": render_leaderboard(records, load_published())}
+    docs = HERE.parent / "docs"
+    rare = _rare(json.loads((RESULTS / "rare.json").read_text("utf-8")))
+    return {
+        HERE / "README.md": readme,
+        docs / "leaderboard.md": render_leaderboard(records, load_published()),
+        docs / "rare.md": _between((docs / "rare.md").read_text("utf-8"), "rare", rare),
+    }
 
 
 def _between(text: str, name: str, new: str) -> str:
@@ -86,6 +92,43 @@ def _rescore(results: list[dict[str, Any]]) -> str:
         "answers that they printed for these count; the other rules read what is there."
     )
     return "\n".join(lines) + "\n"
+
+
+def _rare(result: dict[str, Any]) -> str:
+    floor = result["shipped_floor"]
+    at_floor = next(each for each in result["floors"] if each["floor"] == floor)
+    lines = [
+        f"Model `{result['model']}` ({result['model_digest'][:12]}), {result['labels']} labels; {result['entries']} entries in "
+        f"the table, CWE {result['cwe_version']}; policy {result['policy']}; "
+        f"`{result['command']}`. CVEs whose assigned entry is none of the labels, without those that MITRE names as observed "
+        "examples; 95 % intervals:",
+        "",
+        "| CVEs | n | assigned entry among the nearest 3 | among the nearest 10 | nothing suggested "
+        f"| shown to the user (nothing suggested, among the nearest 3, similarity at least {floor}) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for part in ("older", "development", "later"):
+        found = result["recall"][part]
+        shares = [found["recall_at_3"], found["recall_at_10"], found["nothing_suggested"], at_floor["reached_of_rare"][part]]
+        lines.append(f"| {part} | {shares[0]['n']:,} | {' | '.join(map(_share, shares))} |")
+    weak, whole = at_floor["shown_of_ordinary_where_nothing_is_suggested"], at_floor["shown_of_all_ordinary"]
+    right = at_floor["right_of_shown_in_development_and_later"]
+    n = sum(result["recall"][part]["recall_at_3"]["n"] + whole[part]["n"] for part in whole)
+    lines += [
+        "",
+        f"The floor {floor} is {result['chosen_by']}: {_share(weak['development'])} of {weak['development']['n']:,}; of the "
+        f"{weak['later']['n']:,} later ones {_share(weak['later'])}.",
+        "",
+        f"So it helps seldom. Of the {n:,} CVEs of both newer splits, {right['n']} are shown rare entries, and for "
+        f"{round(right['share'] * right['n'])} of these the assigned one is among them: {_share(right)}. For the others it is "
+        "a false alarm, by the labels that were assigned.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _share(found: dict[str, Any]) -> str:
+    low, high = found["interval_95"]
+    return f"{found['share']:.3f} ({low:.3f}-{high:.3f})"
 
 
 if __name__ == "__main__":

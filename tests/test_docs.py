@@ -40,7 +40,7 @@ def test_the_model_cards_show_the_manifests_and_the_result_files(repository: Pat
         assert script["card_path"](name).read_text("utf-8") == wanted, "run: .venv/bin/python benchmarks/render_cards.py"
 
 
-def test_the_leaderboard_and_the_page_of_benchmarks_show_the_records(repository: Path) -> None:
+def test_the_leaderboard_and_the_pages_with_measurements_show_the_records(repository: Path) -> None:
     script = runpy.run_path(str(repository / "benchmarks" / "render_benchmarks.py"))
     for path, wanted in script["rendered"]().items():
         assert path.read_text("utf-8") == wanted, "run: .venv/bin/python benchmarks/render_benchmarks.py"

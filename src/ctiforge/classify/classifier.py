@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,8 @@ from ctiforge.classify.chains import ChainFinder
 from ctiforge.classify.evidence import STRONGEST_PARTS, evidence_spans
 from ctiforge.classify.moves import PreferenceMoves, ViewMoves, find_view
 from ctiforge.classify.prediction import AbstainReason, EvidenceSpan, Move, Policy, Prediction, Suggestion
+from ctiforge.classify.rare import RareFinder
+from ctiforge.classify.similar import SimilarCves
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import ModelError, SettingError, did_you_mean
 from ctiforge.core.weakness import MappingUsage
@@ -95,10 +98,12 @@ class Classifier:
         explain: whether suggestions of a probability of 0.1 or more carry evidence.
         view: suggest members of this view only, such as ``1003``; other entries move to their nearest ancestors in it.
         threads: CPU threads of a model with an encoder; the others have no use for more than one.
+        similar: folder of an index of past CVEs (`ctiforge classify index`); each prediction then names the most similar ones.
+        similar_before: name only past CVEs published before this day.
 
     Raises:
         MissingExtraError: the model needs packages that are not installed.
-        ModelError: the model is missing or damaged.
+        ModelError: the model or the index is missing or damaged, or the index is of another model.
         SettingError: a setting is out of range.
     """
 
@@ -113,6 +118,8 @@ class Classifier:
         explain: bool = True,
         view: str | int | None = None,
         threads: int = 1,
+        similar: str | os.PathLike[str] | None = None,
+        similar_before: date | None = None,
     ) -> None:
         if top_k < 1:
             raise SettingError(f"top_k is {top_k}", fix="ask for 1 suggestion or more")
@@ -142,6 +149,8 @@ class Classifier:
                 + (f" in view {self.view}" if self.view else ""),
                 fix="another --view" if self.view else "go back to the shipped catalogue: ctiforge cwe use --shipped",
             )
+        self._rare = RareFinder.load(_model_folder(model), self.model, self.catalogue)
+        self._similar = None if similar is None else SimilarCves(similar, self.model, before=similar_before)
 
     def _entry(self, label: str) -> _Entry | None:
         """Return what a suggestion of `label` says of it; None if it must never be suggested, whatever the policy.
@@ -179,10 +188,13 @@ class Classifier:
             ranking = probabilities = self._view.combine(probabilities)
         best = _top(ranking, self._offered, self.top_k)
         discouraged = _top(ranking, self._discouraged, self.top_k)
-        return [
+        predictions = [
             self._predict(advisory, _Evaluated(text, number, scored, probabilities[number], best[number], discouraged[number]))
             for number, (advisory, text) in enumerate(zip(advisories, texts, strict=True))
         ]
+        if self._rare:
+            predictions = self._rare.add(predictions, scored)
+        return self._similar.add(predictions, advisories, scored) if self._similar else predictions
 
     def _predict(self, advisory: Advisory, evaluated: _Evaluated) -> Prediction:
         text = evaluated.text

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Literal, TypeAlias
@@ -41,6 +42,8 @@ class ClassifierSettings:
     threshold: float | None = None
     explain: bool = True
     view: str | None = None
+    similar: str | None = None
+    similar_before: date | None = None
 
     def build(self) -> Classifier:
         """Load the classifier."""
@@ -51,6 +54,8 @@ class ClassifierSettings:
             threshold=self.threshold,
             explain=self.explain,
             view=self.view,
+            similar=self.similar,
+            similar_before=self.similar_before,
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ctiforge.core.advisory import Advisory
+from ctiforge.core.advisory import Advisory, Party
 from ctiforge.core.weakness import MappingUsage
 
-__all__ = ["AbstainReason", "EvidenceSpan", "Move", "Policy", "Prediction", "Suggestion"]
+__all__ = ["AbstainReason", "EvidenceSpan", "Move", "Policy", "Prediction", "RareCandidate", "SimilarCve", "Suggestion"]
 
 Policy = Literal["mitre", "nvd"]
 """``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, ranked by the
@@ -63,6 +63,38 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class SimilarCve:
+    """A past CVE from the user's own index (`ctiforge.classify.similar`).
+
+    Attributes:
+        similarity: cosine of the two texts' vectors, at most 1.
+        assigned: what its parties assigned: pairs of party and CWE ID, in the record's order.
+        published: ISO 8601 day, or empty.
+        excerpt: the start of its text, on one line.
+    """
+
+    id: str
+    similarity: float
+    assigned: tuple[tuple[Party, str], ...]
+    published: str = ""
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RareCandidate:
+    """A weakness that the model has no label for, found by the words of MITRE's definition (`ctiforge.models.rare`).
+
+    Attributes:
+        similarity: of the text and the definition, 0 to 1; no probability.
+    """
+
+    cwe_id: str
+    name: str
+    similarity: float
+    usage: MappingUsage
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one advisory.
 
@@ -77,6 +109,8 @@ class Prediction:
         view: the view that the suggestions were held to, such as ``CWE-1003``; None for all weaknesses.
         model, model_digest, cwe_version, policy: what made this answer.
         advisory: the record itself, with the CWEs its own parties assigned; None for bare text.
+        similar: past CVEs, the most similar first; None where no index was given.
+        rare_candidates: where nothing is suggested: entries beyond the model's labels that the text may mean, nearest first.
     """
 
     id: str
@@ -92,3 +126,5 @@ class Prediction:
     advisory: Advisory | None = None
     chain: tuple[str, ...] = ()
     view: str | None = None
+    similar: tuple[SimilarCve, ...] | None = None
+    rare_candidates: tuple[RareCandidate, ...] = ()

@@ -7,18 +7,30 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ctiforge import __version__
-from ctiforge.cli import bench, classify, corpus, cwe, doctor, train
+from ctiforge.cli import bench, classify, classify_index, corpus, cwe, doctor, train
 from ctiforge.core.errors import CtiforgeError
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """Commands, some of which are two words: the first alone is a command too, and takes texts and paths after it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of two words, if the first two are one, else that of the first."""
+        both = " ".join(args[:2])
+        return super().resolve_command(ctx, [both, *args[2:]] if both in self.commands else args)
+
+
 app = typer.Typer(
     name="ctiforge",
+    cls=_Commands,
     help="Compact, defensive cyber-threat-intelligence models that run where the data is.",
     no_args_is_help=True,
     add_completion=False,
@@ -26,6 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("classify")(classify.classify)
+app.command("classify index")(classify_index.index)
 app.add_typer(cwe.app, name="cwe")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(train.app, name="train")

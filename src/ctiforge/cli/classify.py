@@ -60,6 +60,13 @@ def classify(
     model: Annotated[
         str, typer.Option(help=f"A bundled model ({', '.join(BUNDLED_MODELS)}) or the path of a model folder.")
     ] = DEFAULT_MODEL,
+    similar: Annotated[
+        Path | None,
+        typer.Option(help="Show similar past CVEs from this index, made by: ctiforge classify index.", metavar="DIR"),
+    ] = None,
+    similar_before: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only past CVEs published before this day.", metavar="DATE")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes for large feeds. Default: the cores.")] = None,
     org_id: Annotated[str | None, typer.Option(help="Your organisation's UUID in the CVE Program, for cve-adp.")] = None,
     org_name: Annotated[str, typer.Option(help="Your organisation's short name in the CVE Program, for cve-adp.")] = "",
@@ -75,7 +82,17 @@ def classify(
     """
     mapping = FieldMap.parse(field_map) if field_map else None
     read_options = ReadOptions(format=format_, field_map=mapping)
-    settings = ClassifierSettings(model, policy, top_k, threshold, view=view)
+    if similar_before and not similar:
+        raise SettingError("--similar-before is given without --similar", fix="name the index as well: --similar DIR")
+    settings = ClassifierSettings(
+        model,
+        policy,
+        top_k,
+        threshold,
+        view=view,
+        similar=str(similar) if similar else None,
+        similar_before=similar_before.date() if similar_before else None,
+    )
     summary = FeedSummary()
     with ExitStack() as stack:
         stream = stack.enter_context(_output_stream(to))

@@ -171,3 +171,28 @@ def blend(
         f"macro-F1 {scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
         f"the linear model answers {scores['left_to_the_linear_model']:.0%} alone"
     )
+
+
+@app.command("rare")
+def rare(
+    model: Annotated[Path, typer.Option(help="Folder of a linear model, or of a blend with one; two files are added to it.")],
+    cwe_xml: Annotated[
+        Path | None, typer.Option("--cwe", help="MITRE's CWE XML (.xml, .zip, .gz). Default: the one in the package cwe2.")
+    ] = None,
+    floor: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Similarity from which an entry is shown. Default: see docs/rare.md.")
+    ] = None,
+) -> None:
+    """Let a model reach CWEs that it has no label for, by the words of their definitions; the model itself stays as it is."""
+    try:
+        from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
+        from ctiforge.models.rare import DEFAULT_FLOOR
+        from ctiforge.sources.cwe import load_catalogue
+        from ctiforge.sources.cwe_texts import load_cwe_texts
+        from ctiforge.train.rare import run_train_rare
+    except ImportError as error:
+        raise _need_extra(error) from None
+    shipped = {each: bundled_model_path(each) for each in BUNDLED_MODELS}
+    texts = load_cwe_texts(cwe_xml)
+    made = run_train_rare(model, texts, load_catalogue(), shipped=shipped, floor=DEFAULT_FLOOR if floor is None else floor)
+    typer.echo(f"{made.folder}: {made.entries} entries of CWE {texts.version}, {made.size / 1e3:.0f} kB, sha256 {made.digest}")

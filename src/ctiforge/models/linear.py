@@ -170,6 +170,11 @@ class LinearModel:
         self._index = {text: i for i, text in enumerate(vocabulary)}
         self._weights = weights
 
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of n-grams that the model knows; `Features.ids` are below it."""
+        return len(self._index)
+
     def features(self, texts: Sequence[str]) -> Features:
         """Return the known n-grams of `texts`, weighted by (1 + ln tf) * idf and scaled to length 1 for each text."""
         token_spans: list[list[tuple[int, int]]] = []

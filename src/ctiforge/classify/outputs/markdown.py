@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ctiforge.classify.outputs.assigned import AssignedView, compare_assigned
+from ctiforge.classify.outputs.neighbours import assigned_text, similarity_text
 from ctiforge.classify.outputs.plain_text import one_line
 from ctiforge.classify.outputs.renderer import Renderer
 from ctiforge.classify.outputs.sentences import abstain_sentence, chain_text, prefer_text, probability_text, ranking_text
@@ -33,7 +34,9 @@ class MarkdownRenderer(Renderer):
                 f"{each.cwe_id} (discouraged; {prefer_text(each)})" for each in prediction.discouraged[: self.options.top_k]
             ]
             candidates = f"<br>weighed: {', '.join(weighed)}" if weighed else ""
-            return _row([escape_markdown(prediction.id), f"*{sentence}*{candidates}", "", "", "", assigned])
+            return _row(
+                [escape_markdown(prediction.id), f"*{sentence}*{candidates}{_neighbours(prediction)}", "", "", "", assigned]
+            )
         best, *others = prediction.suggestions[: self.options.top_k]
         suggestion = f"**{best.cwe_id}** {escape_markdown(best.name)}"
         if others:
@@ -42,6 +45,7 @@ class MarkdownRenderer(Renderer):
             suggestion += f"<br>moved here: {escape_markdown(best.moved_from.why)}"
         if prediction.chain:
             suggestion += f"<br>chain: {chain_text(prediction)}"
+        suggestion += _neighbours(prediction)
         evidence = ", ".join(f"“{escape_markdown(one_line(span.text, 80))}”" for span in best.evidence[:3])
         probability = escape_markdown(probability_text(best.probability))
         return _row([escape_markdown(prediction.id), suggestion, probability, best.usage, evidence, assigned])
@@ -53,6 +57,17 @@ def escape_markdown(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # GFM turns bare addresses and @names into links and notifications; an entity shows the same character and does not.
     return text.replace("@", "&#64;").replace("://", "&#58;//").replace("www.", "www&#46;")
+
+
+def _neighbours(prediction: Prediction) -> str:
+    """Return rare entries and similar CVEs, each on a line of its own within the cell."""
+    lines = [
+        f"rare: {each.cwe_id} {escape_markdown(each.name)} {similarity_text(each.similarity)} like MITRE's definition"
+        for each in prediction.rare_candidates
+    ]
+    for similar in prediction.similar or ():
+        lines.append(f"similar: {escape_markdown(similar.id)} {similarity_text(similar.similarity)} {assigned_text(similar)}")
+    return "".join(f"<br>{line}" for line in lines)
 
 
 def _assigned(view: AssignedView) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ctiforge.classify.outputs.plain_text import UNSAFE, without_surrogates
-from ctiforge.classify.prediction import EvidenceSpan, Prediction, Suggestion
+from ctiforge.classify.prediction import EvidenceSpan, Prediction, RareCandidate, SimilarCve, Suggestion
 
 __all__ = ["json_text", "load_prediction_schema", "prediction_record"]
 
@@ -32,6 +32,10 @@ def prediction_record(prediction: Prediction, *, top_k: int) -> dict[str, Any]:
         record["chain"] = list(prediction.chain)
     if prediction.view:
         record["view"] = prediction.view
+    if prediction.similar is not None:
+        record["similar"] = [_similar(each) for each in prediction.similar]
+    if prediction.rare_candidates:
+        record["rare_candidates"] = [_rare(each) for each in prediction.rare_candidates]
     return record
 
 
@@ -52,6 +56,25 @@ def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
 
 def _evidence(span: EvidenceSpan) -> dict[str, Any]:
     return {"start": int(span.start), "end": int(span.end), "text": span.text, "weight": round(float(span.weight), 4)}
+
+
+def _similar(similar: SimilarCve) -> dict[str, Any]:
+    return {
+        "id": similar.id,
+        "similarity": round(float(similar.similarity), 4),
+        "assigned": [{"party": party, "cwe_id": cwe_id} for party, cwe_id in similar.assigned],
+        "published": similar.published,
+        "excerpt": similar.excerpt,
+    }
+
+
+def _rare(candidate: RareCandidate) -> dict[str, Any]:
+    return {
+        "cwe_id": candidate.cwe_id,
+        "name": candidate.name,
+        "similarity": round(float(candidate.similarity), 4),
+        "usage": candidate.usage,
+    }
 
 
 def _assigned(prediction: Prediction) -> list[dict[str, Any]]:

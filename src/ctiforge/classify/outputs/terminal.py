@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ctiforge.classify.outputs.assigned import AssignedView, compare_assigned
+from ctiforge.classify.outputs.neighbours import assigned_text, similarity_text
 from ctiforge.classify.outputs.options import OutputOptions
 from ctiforge.classify.outputs.plain_text import one_line
 from ctiforge.classify.outputs.renderer import Renderer
@@ -104,6 +105,7 @@ class TerminalRenderer(Renderer):
         views = compare_assigned(prediction)
         if views:
             lines += self._wrapped(_assigned_line(views))
+        lines += self._rare(prediction) + self._similar(prediction)
         return self._print([*self._beside(one_line(prediction.id, 200), lines), Text("")])
 
     def _suggested(self, prediction: Prediction) -> list[Text]:
@@ -201,6 +203,25 @@ class TerminalRenderer(Renderer):
                 (f"{probability_text(each.probability)}: {prefer_text(each)}", "dim"),
             )
             lines += self._wrapped(line)
+        return lines
+
+    def _rare(self, prediction: Prediction) -> list[Text]:
+        lines = []
+        for each in prediction.rare_candidates:
+            name = one_line(short_name(each.name, 60), max(24, self._columns.body - 45))
+            words = (f" {name} ", (f"{similarity_text(each.similarity)} like MITRE's definition", "dim"))
+            lines += self._wrapped(Text.assemble(("rare ", "dim"), (each.cwe_id, "cyan"), *words))
+        return lines
+
+    def _similar(self, prediction: Prediction) -> list[Text]:
+        lines = []
+        for each in prediction.similar or ():
+            head = Text.assemble(("similar ", "dim"), f"{one_line(each.id, 60)} ", (similarity_text(each.similarity), "dim"))
+            lines += self._wrapped(head.append(f" {assigned_text(each)}"))
+            if self.options.explain and each.excerpt:
+                excerpt = Text(f"  “{one_line(each.excerpt)}”", style="dim")
+                excerpt.truncate(self._columns.body, overflow="ellipsis")
+                lines.append(excerpt)
         return lines
 
     def _wrapped(self, line: Text, width: int | None = None) -> list[Text]:
