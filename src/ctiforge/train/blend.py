@@ -22,9 +22,9 @@ from ctiforge.models.blend import BLEND_FORMAT, Places, blend_scores, load_blend
 from ctiforge.models.encoder import EncoderModel, load_encoder
 from ctiforge.models.linear import Doubles, Floats, LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
-from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, calibrate, calibrate_with_shift, fit_calibration
+from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, calibrate, calibrate_with_shift
 from ctiforge.train.classifier import WINDOW_SCORES
-from ctiforge.train.development_scores import hit_matrix, lowest_threshold, mean_loss, split_scores
+from ctiforge.train.development_scores import half_fitted_error, hit_matrix, lowest_threshold, mean_loss, split_scores
 from ctiforge.train.encoder_material import EncoderMaterial, collect_material
 from ctiforge.train.encoder_recipe import EncoderRecipe
 
@@ -225,17 +225,12 @@ def _thresholds(
 def _development(split: _Split, mixed: Doubles, own: CalibratedSplit, places: Places, labels: Sequence[str]) -> dict[str, Any]:
     """Return scores of the blend as it answers, and of its parts alone."""
     error = expected_calibration_error(mixed.max(axis=1), _right(mixed, split.hits))
-    halves = []
-    for half in (0, 1):
-        calibration = fit_calibration(own.scores[half::2], own.hits[half::2])
-        probabilities = calibration.probabilities(own.scores[1 - half :: 2])
-        halves.append(expected_calibration_error(probabilities.max(axis=1), _right(probabilities, own.hits[1 - half :: 2])))
     parts = {}
     for name, scores, place in (("encoder", split.encoder, places.encoder), ("linear", split.linear, places.linear)):
         parts[name] = split_scores(scores, split.assigned, [labels[i] for i in place])
     return split_scores(mixed.astype(np.float32), split.assigned, labels) | {
         "expected_calibration_error_15_bins": round(error, 4),
-        "half_fitted_calibration_error": round(float(np.mean(halves)), 4),
+        "half_fitted_calibration_error": round(half_fitted_error(own.scores, own.hits), 4),
         "parts_alone": parts,
     }
 

@@ -40,9 +40,8 @@ from ctiforge.train.calibration import (
     CalibratedSplit,
     calibrate,
     calibrate_with_shift,
-    fit_calibration,
 )
-from ctiforge.train.development_scores import hit_matrix, lowest_threshold
+from ctiforge.train.development_scores import half_fitted_error, hit_matrix, lowest_threshold
 from ctiforge.train.distillation import teach
 from ctiforge.train.examples import Example
 from ctiforge.train.fitting import LinearWeights, fit_linear
@@ -176,7 +175,7 @@ def run_train_classifier(
             "top1": round(development.top1, 4),
             "top3": round(development.top3, 4),
             "expected_calibration_error_15_bins": round(development.calibration_error, 4),
-            "half_fitted_calibration_error": round(_half_fitted_error(own.scores, own.hits), 4),
+            "half_fitted_calibration_error": round(half_fitted_error(own.scores, own.hits), 4),
         },
         "windows": [_window_scores(window) for window in windows],
         "data": _provenance(recipe, Path(data)),
@@ -384,16 +383,6 @@ def _development_scores(probabilities: Doubles, hits: npt.NDArray[np.bool_]) -> 
     best = np.argsort(-probabilities, axis=1)[:, :3]
     top3 = np.take_along_axis(hits, best, axis=1).any(axis=1)
     return DevelopmentScores(len(hits), float(right.mean()), float(top3.mean()), expected_calibration_error(confidence, right))
-
-
-def _half_fitted_error(scores: Floats, hits: npt.NDArray[np.bool_]) -> float:
-    """Return the calibration error when each half of the split is judged with the calibration of the other half."""
-    errors = []
-    for half in (0, 1):
-        calibration = fit_calibration(scores[half::2], hits[half::2])
-        probabilities = calibration.probabilities(scores[1 - half :: 2])
-        errors.append(expected_calibration_error(*_top1(probabilities, hits[1 - half :: 2])))
-    return float(np.mean(errors))
 
 
 def _provenance(recipe: ClassifierRecipe, folder: Path) -> list[dict[str, str]]:

@@ -15,7 +15,6 @@ from ctiforge.models.linear import Doubles, Floats
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.calibration import (
     MIN_SHIFT_EXAMPLES,
-    CalibratedSplit,
     calibrate,
     calibrate_with_shift,
     fit_calibration,
@@ -25,6 +24,7 @@ from ctiforge.train.recipe import Window
 __all__ = [
     "ScoredWindow",
     "calibration_settings",
+    "half_fitted_error",
     "hit_matrix",
     "lowest_threshold",
     "macro_f1",
@@ -140,7 +140,7 @@ def calibration_settings(
         "development": split_scores(development, assigned, labels)
         | {
             "expected_calibration_error_15_bins": round(error, 4),
-            "half_fitted_calibration_error": round(_half_fitted_error(own), 4),
+            "half_fitted_calibration_error": round(half_fitted_error(own.scores, own.hits), 4),
         },
     }
 
@@ -151,13 +151,13 @@ def _top1(probabilities: Doubles, hits: Hits) -> tuple[Doubles, Hits]:
     return probabilities[rows, first], hits[rows, first]
 
 
-def _half_fitted_error(split: CalibratedSplit) -> float:
+def half_fitted_error(scores: Floats, hits: Hits) -> float:
     """Return the calibration error when each half of the split is judged with the calibration of the other half."""
     errors = []
     for half in (0, 1):
-        calibration = fit_calibration(split.scores[half::2], split.hits[half::2])
-        probabilities = calibration.probabilities(split.scores[1 - half :: 2])
-        errors.append(expected_calibration_error(*_top1(probabilities, split.hits[1 - half :: 2])))
+        calibration = fit_calibration(scores[half::2], hits[half::2])
+        probabilities = calibration.probabilities(scores[1 - half :: 2])
+        errors.append(expected_calibration_error(*_top1(probabilities, hits[1 - half :: 2])))
     return float(np.mean(errors))
 
 
