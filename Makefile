@@ -53,9 +53,10 @@ format: $(VENV)/.installed ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed ## measure the shipped classifiers on the files in DATA
+bench: $(VENV)/.installed ## measure the shipped classifiers on the files in DATA, render README and model cards
 	$(BIN)/python benchmarks/classifier.py --data $(DATA) $(BENCH_ARGS)
-	$(BIN)/python benchmarks/side_by_side.py --data $(DATA)
+	$(BIN)/python benchmarks/render_readme.py
+	$(BIN)/python benchmarks/render_cards.py
 
 constraints: $(VENV)/.installed ## write constraints.txt from the development environment
 	$(BIN)/python -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools --exclude wheel \

@@ -37,9 +37,9 @@ def main() -> int:
 
 
 def load_results() -> dict[str, dict[str, Any]]:
-    """Return the result files by model, and the one of the comparison side by side."""
-    names = {model: f"classifier-{model}.json" for model in MODELS} | {"side_by_side": "side-by-side.json"}
-    return {name: json.loads((RESULTS / file).read_text("utf-8")) for name, file in names.items()}
+    """Return the result files of the models that were measured, by model, in the order of `MODELS`."""
+    files = {model: RESULTS / f"classifier-{model}.json" for model in MODELS}
+    return {model: json.loads(file.read_text("utf-8")) for model, file in files.items() if file.exists()}
 
 
 def rendered_readme(text: str, results: dict[str, Any]) -> str:
@@ -63,11 +63,41 @@ def render_example() -> str:
     return "```text\n" + renderer.begin() + "".join(map(renderer.render, answers)).rstrip() + "\n```\n"
 
 
-def render_numbers(results: dict[str, Any]) -> str:
-    """Return the tables, in Markdown."""
-    models = [results[model] for model in MODELS]
-    rcm = [each["cti_rcm"] for each in models]
-    dated = [each["dated"] for each in models]
+def render_numbers(results: dict[str, dict[str, Any]]) -> str:
+    """Return the tables, in Markdown: a column for each model."""
+    models = list(results.values())
+    rcm, dated = ([each[part] for each in models] for part in ("cti_rcm", "dated"))
+    header = [_row("measure", [f"`{model}`" for model in results]), "|---" * (1 + len(results)) + "|"]
+    development, forward = dated[0]["development"], dated[0]["forward"]
+    lines = [
+        f"CTI-Bench cti-rcm ({rcm[0]['n']:,} items, data SHA-256 `{rcm[0]['data_sha256'][:12]}`), every item answered, with "
+        f"95 % intervals; always answering the commonest label scores {rcm[0]['majority_baseline']:.3f}:",
+        "",
+        *header,
+        *_benchmark(rcm),
+        "",
+        f"CVEs in order of time, trained on those before {dated[0]['trained_before']}, chosen and calibrated on the development "
+        f"split ({development['from']} to {development['until']}), never shown later ones (forward, from {forward['from']}). "
+        "Every weakness is ranked; right means one of the entries that the CNA, else CISA, else NVD assigned:",
+        "",
+        *header,
+        *_later(dated),
+        "",
+        *(_paired(each) for each in dated if "paired" in each["forward"]),
+        *header,
+        *_speed(models),
+        "",
+        *(_side_by_side(each["side_by_side"]) for each in models if "side_by_side" in each),
+        *(_model(each) for each in models),
+        "",
+        "Made by `make bench`; the whole records are in [benchmarks/results](benchmarks/results)"
+        f"; model cards: {', '.join(f'[{model}](docs/models/{model}.md)' for model in results)}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _benchmark(rcm: list[dict[str, Any]]) -> list[str]:
     allowed, own = ([each[part] for each in rcm] for part in ("allowed_only", "selective"))
     limit = allowed[0]["best_possible"]
     rows: list[tuple[str, list[str]]] = [
@@ -88,47 +118,37 @@ def render_numbers(results: dict[str, Any]) -> str:
             [_share(each["accuracy_of_answers"]) for each in own],
         ),
         ("share of items answered at that threshold", [f"{each['coverage']:.3f}" for each in own]),
-        ("macro F1, gold labels with 5 items or more", [f"{each['macro_f1_labels_with_5_items']:.3f}" for each in rcm]),
-        ("macro F1, all gold labels", [f"{each['macro_f1']:.3f}" for each in rcm]),
+        (
+            "macro F1, gold labels with 5 items or more",
+            [_share(each["macro_f1_labels_with_5_items"]) for each in rcm],
+        ),
+        ("macro F1, all gold labels", [_share(each["macro_f1"]) for each in rcm]),
         ("expected calibration error, 15 bins", [f"{each['calibration_error_15_bins']:.3f}" for each in rcm]),
     ]
-    later: list[tuple[str, list[str]]] = []
-    for name, split in (("development", "development"), ("forward", "forward")):
-        n = dated[0][split]["n"]
-        later.append((f"{name}, n = {n:,}: top-1", [_share(each[split]["any"]) for each in dated]))
-        later.append((f"{name}: among the first 3", [_share(each[split]["any_top3"]) for each in dated]))
-        later.append((f"{name}: calibration error", [f"{each[split]['calibration_error_15_bins']:.3f}" for each in dated]))
-    development, forward, paired = dated[0]["development"], dated[0]["forward"], dated[1]["forward"]["paired"]
-    header = ["| measure | `fast` | `accurate` |", "|---|---|---|"]
-    lines = [
-        f"CTI-Bench cti-rcm ({rcm[0]['n']:,} items, data SHA-256 `{rcm[0]['data_sha256'][:12]}`), every item answered, with "
-        f"95 % intervals; always answering the commonest label scores {rcm[0]['majority_baseline']:.3f}:",
-        "",
-        *header,
-        *(_row(*row) for row in rows),
-        "",
-        f"CVEs in order of time; the models were trained on those before {dated[0]['trained_before']}, chosen and calibrated on "
-        f"the development split ({development['from']} to {development['until']}), and never saw later ones (forward, from "
-        f"{forward['from']}). Every weakness is ranked; right means one of the entries that the CNA, else CISA, else NVD "
-        "assigned:",
-        "",
-        *header,
-        *(_row(*row) for row in later),
-        "",
-        f"On the same {paired['n']:,} later CVEs `accurate` is right where `fast` is not {paired['only_ours_right']:,} times, "
-        f"and the other way round {paired['only_theirs_right']:,} times (McNemar's exact test: p = {paired['mcnemar_p']:g}).",
-        "",
-        *header,
-        *_speed(models),
-        "",
-        _side_by_side(results["side_by_side"]),
-        "",
-        *(_model(each) for each in models),
-        "",
-        "Made by `make bench`; the whole records are in [benchmarks/results](benchmarks/results).",
-        "",
-    ]
-    return "\n".join(lines)
+    return [_row(*row) for row in rows]
+
+
+def _later(dated: list[dict[str, Any]]) -> list[str]:
+    rows: list[tuple[str, list[str]]] = []
+    for name in ("development", "forward"):
+        splits = [each[name] for each in dated]
+        rows += [
+            (f"{name}, n = {splits[0]['n']:,}: top-1", [_share(each["any"]) for each in splits]),
+            (f"{name}: among the first 3", [_share(each["any_top3"]) for each in splits]),
+            (f"{name}: top-1, policy mitre", [_share(each["policy_mitre"]["any"]) for each in splits]),
+            (f"{name}: calibration error", [f"{each['calibration_error_15_bins']:.3f}" for each in splits]),
+        ]
+    return [_row(*row) for row in rows]
+
+
+def _paired(dated: dict[str, Any]) -> str:
+    found = dated["forward"]["paired"]
+    return (
+        f"On the same {found['n']:,} later CVEs `{dated['model']}` is right where `{found['against']}` is not "
+        f"{found['only_ours_right']:,} times, and the other way round {found['only_theirs_right']:,} times: "
+        f"{100 * found['difference']:+.1f} points ({100 * found['ci95_low']:+.1f} to {100 * found['ci95_high']:+.1f}), McNemar's "
+        f"exact test p = {found['mcnemar_p']:g}.\n"
+    )
 
 
 def _row(name: str, values: list[str]) -> str:
@@ -140,7 +160,7 @@ def _speed(models: list[dict[str, Any]]) -> list[str]:
     return [
         _row(
             "records a second, whole pipeline to JSON Lines",
-            [f"{f['records_per_second']:,}, of {f['records']:,}" for f in feeds],
+            [f"{f['records_per_second']:,} (of {f['records']:,})" for f in feeds],
         ),
         _row("memory of all processes together", [f"{f['peak_rss_mb_all_processes']:,} MB" for f in feeds]),
         _row("answered, abstained, rejected", [f"{f['answered']:,}, {f['abstained']:,}, {f['rejected']:,}" for f in feeds]),
@@ -150,11 +170,11 @@ def _speed(models: list[dict[str, Any]]) -> list[str]:
 
 
 def _side_by_side(result: dict[str, Any]) -> str:
-    ours, theirs = result["ctiforge_accurate"], result["transformers_roberta_base_size"]
+    ours, theirs = result["ctiforge"], result["transformers_roberta_base_size"]
     return (
-        "Side by side on the same descriptions: `accurate`, from records to JSON Lines and with its start, "
+        f"Side by side on the same descriptions: `{ours['model']}`, from records to JSON Lines and with its start, "
         f"{ours['per_second']:,.0f} a second; transformers' pipeline with a RoBERTa-base-size model "
-        f"{theirs['per_second']:.1f}: {result['ratio']:.0f} times."
+        f"{theirs['per_second']:.1f}: {result['ratio']:.0f} times.\n"
     )
 
 
@@ -167,7 +187,8 @@ def _model(results: dict[str, Any]) -> str:
 
 
 def _share(share: dict[str, float]) -> str:
-    return f"{share['value']:.3f} ({share['ci95_low']:.3f}-{share['ci95_high']:.3f})"
+    interval = f" ({share['ci95_low']:.3f}-{share['ci95_high']:.3f})" if "ci95_low" in share else ""
+    return f"{share['value']:.3f}{interval}"
 
 
 if __name__ == "__main__":

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import json
+import lzma
+import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ctiforge.classify.classifier import BUNDLED_MODELS
 from ctiforge.core.files import file_sha256
 
-__all__ = ["measure_cold_start", "measure_feed", "measure_install"]
+__all__ = ["classify_command", "first_records", "folder_size", "measure_cold_start", "measure_feed", "measure_install"]
 
-_COMMAND = [sys.executable, "-m", "ctiforge"]
 _SAMPLE_SECONDS = 0.1
-_TEXT = "The parser of Example CMS frees a buffer twice when it meets a short file"
+_TEXT = "A buffer is freed twice when the parser of Example CMS meets a short file"
+
+
+def classify_command(*arguments: str) -> list[str]:
+    """Return the command line of ``ctiforge classify`` with this Python."""
+    return [sys.executable, "-m", "ctiforge", "classify", *arguments]
+
+
+def first_records(feed: Path, limit: int, folder: Path) -> Path:
+    """Write the first lines of a feed of JSON lines (xz) to a file of the same kind in `folder`."""
+    target = folder / feed.name
+    with lzma.open(feed) as lines, lzma.open(target, "wb", preset=1) as out:
+        out.writelines(islice(lines, limit))
+    return target
 
 
 def measure_feed(feed: Path, model: str, limit: int | None = None) -> dict[str, Any]:
     """Run a feed, or its first records, to JSON Lines; count what came out, and the memory of all its processes (Linux)."""
     with tempfile.TemporaryDirectory() as folder:
+        source = feed if limit is None else first_records(feed, limit, Path(folder))
         out, rejects = Path(folder) / "out.jsonl", Path(folder) / "rejects.jsonl"
-        command = [
-            *_COMMAND,
-            "classify",
-            str(feed),
-            "-o",
-            "jsonl",
-            "--to",
-            str(out),
-            "--rejects",
-            str(rejects),
-            "--model",
-            model,
-        ]
+        command = classify_command(str(source), "-o", "jsonl", "--to", str(out), "--rejects", str(rejects), "--model", model)
+        load = os.getloadavg()[0]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         peak = 0
@@ -44,8 +52,10 @@ def measure_feed(feed: Path, model: str, limit: int | None = None) -> dict[str, 
             peak = max(peak, _tree_rss(process.pid))
             time.sleep(_SAMPLE_SECONDS)
         seconds = time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert process.stderr is not None
-        messages = process.stderr.read()
+        with process.stderr:
+            messages = process.stderr.read()
         assert process.returncode == 0, messages
         abstained = answered = 0
         with out.open("rb") as lines:
@@ -54,17 +64,21 @@ def measure_feed(feed: Path, model: str, limit: int | None = None) -> dict[str, 
                     abstained += 1
                 else:
                     answered += 1
-        rejected = sum(1 for _ in rejects.open("rb")) if rejects.exists() else 0
+        rejected = rejects.read_bytes().count(b"\n") if rejects.exists() else 0
     records = answered + abstained + rejected
     return {
         "data": feed.name,
         "data_sha256": file_sha256(feed),
+        "first_records_only": limit,
+        "policy": "mitre",
         "records": records,
         "answered": answered,
         "abstained": abstained,
         "rejected": rejected,
         "seconds": round(seconds, 1),
         "records_per_second": round(records / seconds),
+        "cpu_seconds_all_processes": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "load_average_before": round(load, 2),
         "peak_rss_mb_all_processes": round(peak / 1e6),
         "summary": messages.strip().splitlines()[0],
     }
@@ -75,19 +89,13 @@ def measure_cold_start(model: str, runs: int = 7) -> dict[str, Any]:
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()
-        subprocess.run(
-            [
-                *_COMMAND,
-                "classify",
-                "--model",
-                model,
-                "A buffer is freed twice when the parser of Example CMS meets a short file",
-            ],
-            check=True,
-            capture_output=True,
-        )
+        subprocess.run(classify_command("--model", model, "-o", "table", _TEXT), check=True, capture_output=True)
         seconds.append(round(time.perf_counter() - started, 3))
-    return {"runs": runs, "first_s": seconds[0], "median_s": statistics.median(seconds), "max_s": max(seconds)}
+    load = round(os.getloadavg()[0], 2)
+    return {"runs": runs, "first_s": seconds[0], "median_s": statistics.median(seconds), "max_s": max(seconds)} | {
+        "load_average_after": load,
+        "policy": "mitre",
+    }
 
 
 def measure_install(extra: str | None) -> dict[str, Any]:
@@ -96,7 +104,7 @@ def measure_install(extra: str | None) -> dict[str, Any]:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = Path(folder) / "bin" / "python"
         site = next((Path(folder) / "lib").glob("python*/site-packages"))
-        before = _size(site)
+        before = folder_size(site)
         project = Path(__file__).parent.parent
         wanted = f"{project}[{extra}]" if extra else str(project)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", wanted], check=True)
@@ -104,15 +112,17 @@ def measure_install(extra: str | None) -> dict[str, Any]:
         packages = sorted(entry["name"] for entry in json.loads(listing) if entry["name"] not in ("pip", "setuptools"))
         own = site / "ctiforge"
         return {
-            "site_packages_mb": round((_size(site) - before) / 1e6, 1),
-            "ctiforge_mb": round(_size(own) / 1e6, 1),
-            "model_mb": round(_size(own / "classify" / "data") / 1e6, 1),
+            "extra": extra,
+            "site_packages_mb": round((folder_size(site) - before) / 1e6, 1),
+            "ctiforge_mb": round(folder_size(own) / 1e6, 1),
+            "models_mb": {name: round(folder_size(own / "classify" / "data" / name) / 1e6, 1) for name in BUNDLED_MODELS},
             "packages": packages,
             "torch": "torch" in packages,
         }
 
 
-def _size(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import random
 import runpy
 import shutil
@@ -17,7 +18,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("transformers")
 
 from ctiforge.classify import Classifier
-from ctiforge.core.errors import InputError, ModelError
+from ctiforge.core.errors import CtiforgeError, InputError, ModelError
 from ctiforge.models.blend import BlendModel, Places, blend_scores, load_blend
 from ctiforge.models.encoder import load_encoder
 from ctiforge.models.linear import load_linear_model
@@ -213,3 +214,72 @@ class TestTeacher:
             run_train_classifier(
                 corpus.recipe, corpus.folder, tmp_path / "out", catalogue=catalogue, teacher=load_encoder(encoder)
             )
+
+
+class TestMeasured:
+    """`benchmarks/` measures blends as it measures the models that ship."""
+
+    @pytest.fixture(autouse=True)
+    def _scripts(self, monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+        monkeypatch.syspath_prepend(repository / "benchmarks")
+
+    @pytest.fixture
+    def tsv(self, tmp_path: Path, corpus: Any) -> Path:
+        rng = random.Random(3)
+        golds = [*corpus.module["TEMPLATES"], "CWE-79", "CWE-20"]
+        told = [*golds[:-1], "CWE-22"]
+        rows = [
+            f"https://nvd.example/CVE-2099-1000{i}\t{corpus.module['sentence'](told[i], rng)}\t{gold}\n"
+            for i, gold in enumerate(golds)
+        ]
+        file = tmp_path / "cti-rcm.tsv"
+        file.write_text("URL\tDescription\tGT\n" + "".join(rows), encoding="utf-8")
+        return file
+
+    def test_accuracy_has_every_item_and_says_what_each_part_left_out(
+        self, blended: BlendReport, tsv: Path, tmp_path: Path
+    ) -> None:
+        from accuracy import measure_accuracy
+
+        feed = tmp_path / "feed.jsonl.xz"
+        record = {"cveMetadata": {"cveId": "CVE-2099-10000", "assignerShortName": "example-cna"}}
+        feed.write_bytes(lzma.compress(json.dumps(record).encode() + b"\n"))
+        found = measure_accuracy(tsv, feed, str(blended.folder))
+        assert found["n"] == found["top1"]["n"] == 6
+        assert found["top1"]["value"] == 0.8333  # CWE-20 is no label of the model
+        assert found["golds_the_model_does_not_know"] == 1
+        assert found["allowed_only"]["best_possible"] == 0.8333  # MITRE discourages CWE-20
+        assert found["model_digest"] == blended.digest
+        assert [rule["part"] for rule in found["held_out"]] == ["tiny", "tiny"]
+        assert all(rule["left_out"]["exact_id"] == 5 and rule["left_out"]["exact_text"] == 5 for rule in found["held_out"])
+        assert sum(each["n"] for each in found["by_cna"].values()) == 6
+
+    def test_later_cves_are_compared_in_pairs(self, blended: BlendReport, model: Any, corpus: Any) -> None:
+        from dated import measure_dated_splits
+
+        found = measure_dated_splits(corpus.folder, str(blended.folder), str(model.report.folder))
+        forward, development = found["forward"], found["development"]
+        assert forward["n"] == forward["paired"]["n"] == model.manifest["examples"]["later"] > 0
+        assert development["n"] == model.manifest["examples"]["development"]
+        difference = forward["paired"]["only_ours_right"] - forward["paired"]["only_theirs_right"]
+        assert forward["paired"]["difference"] == pytest.approx(difference / forward["n"], abs=1e-4)
+        assert sum(each["n"] for each in forward["reliability"]) == forward["n"]
+        assert forward["coverage_curve"][-1]["accuracy"] == forward["any"]["value"]
+
+    def test_8_bits_are_compared_with_the_same_encoder_in_fp32(
+        self, blended: BlendReport, encoder: Path, model: Any, tsv: Path, tmp_path: Path
+    ) -> None:
+        from int8 import measure_int8
+
+        found = measure_int8(tsv, str(blended.folder), encoder)
+        for who in ("blend", "encoder_alone"):
+            each = found["cti_rcm"][who]
+            assert each["int8_top1"]["n"] == each["fp32_top1"]["n"] == each["int8_against_fp32"]["n"] == 6
+        assert found["export"]["int8"]["texts"] > 0
+        assert measure_int8(tsv, str(blended.folder), None)["cti_rcm"] is None
+        other = shutil.copytree(encoder, tmp_path / "other")
+        (other / "manifest.json").write_bytes((encoder / "manifest.json").read_bytes() + b"\n")
+        with pytest.raises(CtiforgeError, match="is not the one in"):
+            measure_int8(tsv, str(blended.folder), other)
+        with pytest.raises(CtiforgeError, match="no blend"):
+            measure_int8(tsv, str(model.report.folder), encoder)
