@@ -238,6 +238,9 @@ def test_another_format_and_a_damaged_file_are_refused(models: dict[str, Path], 
     values.unlink()
     with pytest.raises(ModelError, match="cannot read the index"):
         SimilarCves(index, model)
+    (index / "manifest.json").write_bytes(orjson.dumps(manifest | {"files": {}}))
+    with pytest.raises(ModelError, match="the manifest lacks something"):
+        SimilarCves(index, model)
     (index / "manifest.json").write_bytes(orjson.dumps(manifest | {"format": "ctiforge-similar/9"}))
     with pytest.raises(ModelError, match="ctiforge-similar/9"):
         SimilarCves(index, model)

@@ -22,7 +22,7 @@ def test_recipes_of_encoders_are_listed_copied_and_checked(tmp_path: Path) -> No
     assert run("cp", "encoder-accurate", target).exit_code == 0
     assert "valid recipe for 'accurate'" in run("validate", target).stdout
     assert "valid recipe for 'accurate'" in run("validate", "encoder-accurate").stdout
-    target.write_text(target.read_text("utf-8").replace("max_length: 192", "max_length: 2"), encoding="utf-8")
+    target.write_text(target.read_text("utf-8").replace("max_length: 128", "max_length: 2"), encoding="utf-8")
     broken = run("validate", target)
     assert isinstance(broken.exception, RecipeError)
     assert "max_length: " in str(broken.exception)

@@ -61,7 +61,7 @@ def test_the_report_is_what_was_written(model: Any, loaded: LinearModel, vocabul
     assert report.digest == loaded.digest == file_sha256(report.folder / "manifest.json")
     assert (report.labels, report.features) == (4, len(vocabulary))
     assert report.train_examples == model.manifest["examples"]["train"]
-    assert {each.name for each in report.folder.iterdir()} == {"manifest.json", "vocabulary.txt", "weights.npz"}
+    assert {each.name for each in report.folder.iterdir()} == {"manifest.json", "vocabulary.txt", "weights.npz", "run"}
     assert "reading the feeds" in model.messages
     assert any("206 examples, 4 labels; development 103" in message for message in model.messages)
 

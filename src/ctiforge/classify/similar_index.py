@@ -149,15 +149,15 @@ def open_index(folder: str | os.PathLike[str]) -> IndexFiles:
     """
     manifest = read_index_manifest(folder)
     try:
-        data = Path(folder) / str(manifest["data"])
-        for name, digest in manifest["files"].items():
-            if file_sha256(data / name) != digest:
-                raise ModelError(
-                    f"{data / name}: SHA-256 differs from the manifest's; the index is damaged", fix=f"{_REBUILD} {folder}"
-                )
+        data = Path(folder) / Path(str(manifest["data"])).name
         kind: VectorKind = manifest["kind"]
         n, size = int(manifest["entries"]), int(manifest["size"])
         types = ARRAYS["both"] | ARRAYS[kind]
+        for name in (ENTRIES, *(f"{each}.bin" for each in types)):
+            if file_sha256(data / name) != manifest["files"][name]:
+                raise ModelError(
+                    f"{data / name}: SHA-256 differs from the manifest's; the index is damaged", fix=f"{_REBUILD} {folder}"
+                )
         arrays: dict[str, npt.NDArray[Any]] = {
             name: np.memmap(data / f"{name}.bin", np.dtype(kind_of), mode="r") for name, kind_of in types.items()
         }
