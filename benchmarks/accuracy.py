@@ -90,6 +90,7 @@ def held_out(model: CweModel) -> list[dict[str, Any]]:
         found.append(
             {
                 "part": part.name,
+                "kind": part.manifest["format"].partition("/")[0].removeprefix("ctiforge-"),
                 "digest": part.digest,
                 "files": [each["path"] for each in recipe["exclude"]],
                 "near_duplicate_jaccard": recipe.get("near_duplicate"),

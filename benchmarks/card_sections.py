@@ -231,11 +231,12 @@ def _left_out(subject: CardSubject) -> list[str]:
     ]
     blocks = [table(["a record or CVE was left out because", *(name or "n" for name in counts)], rows)]
     for rule in subject.results["cti_rcm"]["held_out"]:
+        who = "the encoder" if rule.get("kind") == "encoder" else f"`{rule['part']}`"
         jaccard, shared = rule["near_duplicate_jaccard"], rule["shared_8_grams_above"]
         near = f"no text whose set of words has a Jaccard index of {jaccard:g} or more with a benchmark text" if jaccard else ""
         phrases = f"no text of whose word 8-grams more than {percent(shared)} stand in one benchmark text" if shared else ""
         blocks.append(
-            f"No CVE that is named in CTI-Bench's files taught `{rule['part']}` (`{rule['digest'][:12]}`), and no text equal to one of theirs"
+            f"No CVE that is named in CTI-Bench's files taught {who} (`{rule['digest'][:12]}`), and no text equal to one of theirs"
             + "".join(f"; {each}" for each in (near, phrases) if each)
             + ("." if phrases else ". Texts that share phrases with benchmark texts, but not most words, were not left out.")
         )

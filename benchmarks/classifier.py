@@ -29,7 +29,7 @@ from side_by_side import measure_side_by_side
 from speed import measure_cold_start, measure_feed, measure_install
 
 from ctiforge import __version__
-from ctiforge.classify.classifier import BUNDLED_MODELS
+from ctiforge.classify.classifier import BUNDLED_MODELS, load_model
 from ctiforge.core.errors import CtiforgeError
 from ctiforge.core.files import write_json
 from ctiforge.core.manifest import git_revision, package_versions
@@ -95,16 +95,18 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="folder of the trained encoder: its fp32 model and training time")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    revision = git_revision()  # before the first result file changes
     for model in arguments.model:
         encoder = None if model == "fast" else arguments.encoder
         try:
-            measure(model, arguments.data, encoder, arguments.only or parts_of(model), arguments.out)
+            measure(model, arguments.data, encoder, arguments.only or parts_of(model), arguments.out, revision)
         except CtiforgeError as error:
-            sys.exit(f"{model}: {error}\n  fix: {error.fix}")
+            sys.exit(str(error))
 
 
-def measure(model: str, data: Path, encoder: Path | None, parts: list[str], out: Path) -> None:
+def measure(model: str, data: Path, encoder: Path | None, parts: list[str], out: Path, revision: str | None) -> None:
     """Measure some parts of a model and put them into its result file."""
+    load_model(model)  # a missing or damaged model is told before the first part
     name = Path(model).name
     file = out / f"classifier-{name}.json"
     results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
@@ -116,7 +118,7 @@ def measure(model: str, data: Path, encoder: Path | None, parts: list[str], out:
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "part_took_s": round(time.perf_counter() - started, 1),
             "ctiforge": __version__,
-            "git_revision": git_revision(),
+            "git_revision": revision,
             "machine": describe_machine(),
         }
         print(json.dumps(results[part], indent=2), flush=True)

@@ -53,7 +53,7 @@ def results() -> dict[str, Any]:
                                      "CWE-120": {"n": 12, "right": 3, "instead": [["CWE-787", 6]]}},
             "commonest_confusions": [{"gold": "CWE-121", "answer": "CWE-787", "times": 6}],
             "golds_the_model_does_not_know": 0,
-            "held_out": [{"part": "tiny", "digest": "0" * 64, "files": [], "near_duplicate_jaccard": 0.8,
+            "held_out": [{"part": "tiny", "kind": "encoder", "digest": "0" * 64, "files": [], "near_duplicate_jaccard": 0.8,
                           "shared_8_grams_above": 0.5, "left_out": {}}],
         },
         "dated": {"trained_before": "2099-04-01", "development": split(30),
@@ -125,6 +125,7 @@ def render(subject: Any) -> str:
         "p = 0.0123",
         "CWE-120 Buffer Copy without Checking Size of Input ('Classic Buffer Overflow') | 3 of 12 | CWE-787 (6)",
         "| 6 | more general |",  # CWE-787 is above CWE-121
+        "taught the encoder (`000000000000`)",
         "Jaccard index of 0.8 or more",
         "more than 50 % stand in one benchmark text",
         "something new | 3 | 3",  # a reason that the script does not know

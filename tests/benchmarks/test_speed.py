@@ -4,6 +4,8 @@ import json
 import lzma
 from pathlib import Path
 
+import pytest
+
 
 def test_the_first_records_of_a_feed_are_its_first_lines(tmp_path: Path) -> None:
     from speed import first_records
@@ -53,3 +55,30 @@ def test_energy_is_an_estimate_that_says_so(tmp_path: Path) -> None:
     assert found["watt_hours_per_1000_records"] == round(10 * WATTS_PER_CORE / 3600, 4)
     assert found["training_of_the_encoder"]["core_hours_at_most"] == 3.0
     assert found["training_of_the_encoder"]["watt_hours"] == round(3 * WATTS_PER_CORE, 1)
+
+
+def test_a_missing_model_is_told_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import classifier
+
+    monkeypatch.setattr("sys.argv", ["classifier.py", "--data", str(tmp_path), "--model", "acurate", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="no model named 'acurate'"):
+        classifier.main()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_goes_into_the_model_s_own_result_file_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import classifier
+
+    (tmp_path / "classifier-fast.json").write_text('{"feed": {"records": 1000, "cpu_seconds_all_processes": 2.0}}')
+    arguments = ["--data", str(tmp_path), "--model", "fast", "--only", "energy", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["classifier.py", *arguments])
+    classifier.main()
+    found = json.loads((tmp_path / "classifier-fast.json").read_text())
+    assert found["feed"]["records"] == 1000
+    assert found["energy"]["cpu_seconds_per_1000_records"] == 2.0
+    assert found["energy"]["command"] == "benchmarks/classifier.py --data DIR --model fast --only energy"
+    assert {"at", "git_revision", "machine", "part_took_s"} <= set(found["energy"])
+    assert "int8" not in classifier.parts_of("fast")
+    assert classifier.parts_of("accurate") == list(classifier.PARTS)

@@ -250,7 +250,7 @@ class TestMeasured:
         assert found["golds_the_model_does_not_know"] == 1
         assert found["allowed_only"]["best_possible"] == 0.8333  # MITRE discourages CWE-20
         assert found["model_digest"] == blended.digest
-        assert [rule["part"] for rule in found["held_out"]] == ["tiny", "tiny"]
+        assert [rule["kind"] for rule in found["held_out"]] == ["encoder", "linear"]
         assert all(rule["left_out"]["exact_id"] == 5 and rule["left_out"]["exact_text"] == 5 for rule in found["held_out"])
         assert sum(each["n"] for each in found["by_cna"].values()) == 6
 
