@@ -31,7 +31,8 @@ from ctiforge.sources.cwe import CweCatalogue, load_catalogue
 
 __all__ = ["BUNDLED_MODELS", "DEFAULT_MODEL", "Classifier", "bundled_model_path", "check_policy", "load_model"]
 
-BUNDLED_MODELS = ("fast",)
+BUNDLED_MODELS = ("fast", "accurate")
+"""``accurate`` needs the extra of the same name."""
 DEFAULT_MODEL = "fast"
 _BATCH = 128
 _MIN_KNOWN_WORDS = 3
