@@ -1,0 +1,87 @@
+"""A small sentence encoder on the CPU: texts to unit vectors with onnxruntime and tokenizers, no torch.
+
+The folder holds ``model.int8.onnx`` and ``tokenizer.json`` as `ctiforge.models.minilm_onnx.export_minilm` writes them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ctiforge.core.errors import MissingExtraError, ModelError
+
+__all__ = ["ENCODER_FILES", "MAX_TOKENS", "SentenceEncoder"]
+
+Floats = npt.NDArray[np.float32]
+
+ENCODER_FILES: Final = ("model.int8.onnx", "tokenizer.json")
+MAX_TOKENS: Final = 256
+"""What all-MiniLM-L6-v2 was made to read; longer texts are cut."""
+
+_MAX_BATCH_TOKENS: Final = 4096
+
+
+class SentenceEncoder:
+    """Mean-pooled, normalised sentence embeddings.
+
+    Args:
+        folder: with `ENCODER_FILES`.
+        threads: for onnxruntime; 0 lets it choose.
+
+    Raises:
+        MissingExtraError: onnxruntime or tokenizers is not installed.
+        ModelError: a file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
+        try:
+            onnxruntime: Any = importlib.import_module("onnxruntime")
+            tokenizers: Any = importlib.import_module("tokenizers")
+        except ImportError as error:
+            raise MissingExtraError(error.name or "onnxruntime", "ask") from None
+        model, tokenizer = (folder / name for name in ENCODER_FILES)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(tokenizer))
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # both packages raise classes of their own that derive from Exception alone
+            raise ModelError(
+                f"{folder}: the sentence encoder cannot be loaded ({error})", fix="build the index again"
+            ) from None
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self.dimensions = int(self._session.get_outputs()[0].shape[1])
+
+    def encode(self, texts: Sequence[str], on_texts: Callable[[int], None] = lambda count: None) -> Floats:
+        """Return unit vectors, float32, shape (texts, dimensions).
+
+        Texts of like length share a batch; the result does not depend on the others in a batch beyond rounding.
+
+        Args:
+            on_texts: takes how many texts were finished since its last call.
+        """
+        rows = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        vectors = np.zeros((len(rows), self.dimensions), dtype=np.float32)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while end < len(order) and len(rows[order[end]]) * (end + 1 - start) <= _MAX_BATCH_TOKENS:
+                end += 1
+            batch = order[start:end]
+            ids = np.zeros((len(batch), len(rows[batch[-1]])), dtype=np.int64)
+            mask = np.zeros_like(ids)
+            for i, row in enumerate(batch):
+                ids[i, : len(rows[row])] = rows[row]
+                mask[i, : len(rows[row])] = 1
+            vectors[batch] = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+            on_texts(len(batch))
+            start = end
+        return vectors
