@@ -70,8 +70,8 @@ def build_knowledge_base(
 ) -> BuildReport:
     """Build a knowledge base in `out`, or bring the one there up to date.
 
-    What is there stays in force until the new build is complete. Only passages whose text is new are embedded. Where a package for
-    embeddings is not installed the build goes on without them, and `Manifest.note` says so.
+    What is there stays in force until the new build is complete. Only passages whose text is new are embedded. Where a package
+    for embeddings is not installed the build goes on without them, and `Manifest.note` says so.
 
     Args:
         embeddings: False for BM25 only.
@@ -168,8 +168,8 @@ def _write(
     if embedded is not None:
         write_vectors(scratch, embedded)
     scratch.chmod(0o755)
-    counts = {
-        **dict(sorted(Counter(each.kind for each in objects).items())),
+    counts: dict[str, int] = {
+        **dict(sorted(Counter[str](each.kind for each in objects).items())),
         "passages": len(passages),
         "relations": relations,
         "embedded": len(passages) if embedded else 0,

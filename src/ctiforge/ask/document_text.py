@@ -61,10 +61,7 @@ def read_document(path: Path) -> list[Section]:
 
 def _decoded(path: Path) -> str:
     data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8-sig"
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -141,7 +138,7 @@ def _plain(text: str) -> str:
 class _HtmlReader(html.parser.HTMLParser):
     _UNSEEN: Final = frozenset({"script", "style", "template", "noscript", "head", "svg", "iframe", "object", "nav", "form"})
     _BLOCKS: Final = frozenset(
-        "p div section article header footer main aside li ul ol dl dt dd table tr thead tbody pre blockquote br hr figure".split()
+        "p div section article header footer main aside li ul ol dl dt dd table tr thead tbody pre blockquote br hr".split()
     )
     _VOID: Final = frozenset("area base br col embed hr img input link meta source track wbr".split())
 

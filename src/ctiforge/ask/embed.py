@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,7 @@ def embed_passages(
 
 def write_vectors(folder: Path, embedded: Embedded) -> None:
     """Write ``vectors.digests.npy`` (16 bytes each), ``vectors.values.npy`` (int8) and ``vectors.scales.npy`` (float32)."""
-    arrays = (embedded.digests, embedded.table.values, embedded.table.scales)
+    arrays: tuple[npt.NDArray[Any], ...] = (embedded.digests, embedded.table.values, embedded.table.scales)
     for name, array in zip(_ARRAYS, arrays, strict=True):
         np.save(folder / f"vectors.{name}.npy", array, allow_pickle=False)
 

@@ -1,6 +1,7 @@
 """One ranking from several: reciprocal rank fusion of words, meaning, and identifiers that the query names.
 
-G. Cormack, C. Clarke, S. Buettcher: Reciprocal rank fusion outperforms Condorcet and individual rank learning methods, SIGIR 2009.
+G. Cormack, C. Clarke, S. Buettcher: Reciprocal rank fusion outperforms Condorcet and individual rank learning methods,
+SIGIR 2009.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ WEIGHTS: Final = {"words": 1.0, "meaning": 1.0, "named": 0.5}
 _DEPTH: Final = 100
 _DEEPER: Final = 400
 _OF_NAMED: Final = 3
-"""Passages of an object that the query names by its identifier: the best so many by words."""
+"""Passages of an object that the query names by its identifier: its first, then the best by words."""
 
 
 def fuse(
@@ -38,7 +39,7 @@ def fuse(
 
     Args:
         bm25, cosines: of every passage, shape (n,).
-        named: rows of each object that the query names.
+        named: rows of each object that the query names, its description first.
         mask: which passages may be found, shape (n,).
         deep: look further down the rankings, because the caller will leave some out.
     """
@@ -48,8 +49,10 @@ def fuse(
         rankings.append((WEIGHTS["meaning"], _best(cosines, mask, depth)))
     for rows in named:
         allowed = rows if mask is None else rows[mask[rows]]
-        order = np.argsort(-bm25[allowed], kind="stable")[:_OF_NAMED]
-        rankings.append((WEIGHTS["named"], allowed[order]))
+        # What an object is comes first: whoever names it by its identifier has not said it in words.
+        order = np.argsort(-bm25[allowed], kind="stable")
+        first = [0, *(place for place in order.tolist() if place)][:_OF_NAMED] if len(allowed) else []
+        rankings.append((WEIGHTS["named"], allowed[first]))
     scores: dict[int, float] = {}
     for weight, ranked in rankings:
         for rank, row in enumerate(ranked.tolist(), start=1):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -128,6 +129,11 @@ class KnowledgeBase:
         """Identifiers of all objects, sources in the order ATT&CK, CAPEC, CWE, CVE, documents."""
         return self._lookup.row_of.keys()
 
+    @property
+    def redirects(self) -> Mapping[str, str]:
+        """Identifiers that their source withdrew to those of their successors."""
+        return self._lookup.redirects
+
     def resolve(self, text: str) -> str | None:
         """Return the identifier of the object that `text` names, or None.
 
@@ -135,9 +141,10 @@ class KnowledgeBase:
         successor; a name that several objects have gives none, see `named`.
         """
         text = text.strip()
-        for candidate in (text, *(found if len(found := find_ids(text)) == 1 else ())):
+        candidates = [text, *(found for found in find_ids(text) if _same_spelling(found, text))]
+        for candidate in candidates:
             current = self._lookup.redirects.get(candidate, candidate)
-            if current in self._lookup.row_of and (candidate == text or len(text) <= len(candidate) + 4):
+            if current in self._lookup.row_of:
                 return current
         named = self.named(text)
         return named[0] if len(named) == 1 else None
@@ -221,8 +228,8 @@ class KnowledgeBase:
 
         Args:
             query: up to `MAX_QUERY_CHARACTERS`.
-            kinds: of the objects that passages stand with; platform, tactic: that these objects have. A tactic may also be given as
-                ``TA0005`` or ``defense-evasion``.
+            kinds: of the objects that passages stand with; platform, tactic: that these objects have. A tactic may also be
+                given as ``TA0005`` or ``defense-evasion``.
             before: ISO 8601 day: only passages about objects that existed before it. Texts are those of today's release all the
                 same, and objects without a day are left out.
             per_object: most passages of one object; 0 sets no limit.
@@ -285,6 +292,12 @@ class KnowledgeBase:
                 if len(found) == top_k:
                     break
         return found
+
+
+def _same_spelling(object_id: str, text: str) -> bool:
+    """Say whether `text` is this identifier and nothing else: the same letters, and the same digits but for leading zeros."""
+    plain = [re.sub(r"[^A-Z0-9]|(?<![0-9])0+(?=[0-9])", "", each.upper()) for each in (object_id, text)]
+    return plain[0] == plain[1]
 
 
 def _checked_terms(query: str) -> list[str]:

@@ -121,7 +121,7 @@ def read_manifest(root: Path) -> Manifest:
     if found != FORMAT:
         raise InputError(
             f"{path}: made in the format {found!r}, and this program reads {FORMAT!r}; the folder was left as it is",
-            fix=f"build it again with this program: ctiforge kb build ... --out {root}; or search it with the program that made it",
+            fix=f"build it again: ctiforge kb build ... --out {root}; or search it with the program that made it",
         )
     try:
         sources = tuple(SourceVersion(**each) for each in content["sources"])

@@ -27,8 +27,8 @@ _MAX_REPEAT: Final = 3
 
 
 def build_lexical(terms: Sequence[Sequence[str]], folder: Path) -> None:
-    """Index passages and write the index to `folder`: ``data.npy`` (float32, scores), ``indices.npy`` and ``indptr.npy`` (int32,
-    passages of each term), ``vocabulary.json``.
+    """Index passages and write the index to `folder`: ``data.npy`` (float32, scores), ``indices.npy`` and ``indptr.npy``
+    (int32, passages of each term), ``vocabulary.json``.
 
     Args:
         terms: of each passage, see `ctiforge.ask.terms.search_terms`.

@@ -40,8 +40,8 @@ def write_lookup(
 ) -> None:
     """Write ``lookup.json`` and a column a file. Passages must be sorted by the place of their object in `objects`.
 
-    Columns: ``object_row`` int32 (passages,), ``object_kind`` uint8 (objects,), ``day`` int32 (passages,) the latest day on which
-    an object that the passage is about came to be, ``first_passage`` int32 (objects + 1,).
+    Columns: ``object_row`` int32 (passages,), ``object_kind`` uint8 (objects,), ``day`` int32 (passages,) the latest day on
+    which an object that the passage is about came to be, ``first_passage`` int32 (objects + 1,).
     """
     row_of = {each.id: row for row, each in enumerate(objects)}
     names: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ def write_lookup(
     (folder / _TABLE).write_bytes(orjson.dumps(table))
     days = {each.id: _day_number(each.created) for each in objects}
     object_row = np.array([row_of[each.object_id] for each in passages], dtype=np.int32)
-    columns = {
+    columns: dict[str, npt.NDArray[Any]] = {
         "object_row": object_row,
         "object_kind": np.array([OBJECT_KINDS.index(each.kind) for each in objects], dtype=np.uint8),
         "day": np.array(

@@ -14,9 +14,9 @@ __all__ = ["find_ids", "search_terms"]
 _TOKEN = re.compile(r"[^\W_]+(?:[._:/\\+#-][^\W_]+)*[+#]*", re.UNICODE)
 _PART = re.compile(r"[^\W_]+", re.UNICODE)
 _STOP: Final = frozenset(
-    "a an and are as at be been but by can for from has have if in into is it its may no not of on or such that the their then "
-    "there these they this to was were which while will with what when where who how does do than also any other using used use "
-    "following".split()
+    "a also an and any are as at be been but by can do does following for from has have how if in into is it its may no not of "
+    "on or other such than that the their then there these they this to use used using was were what when where which while "
+    "who will with".split()
 )
 _ID: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:(?P<cve>CVE)[-\s_]?(?P<year>(?:19|20)\d\d)[-\s_](?P<serial>\d{4,19})|(?P<catalogue>CWE|CAPEC)[-\s_:#]{0,2}0*"
@@ -44,8 +44,8 @@ def find_ids(text: str) -> list[str]:
 def search_terms(text: str) -> list[str]:
     """Return the terms of `text` in order, with repeats: lower case, stemmed.
 
-    ``T1055.011``, ``CWE-79`` and ``rundll32.exe`` are kept whole; of other compounds (``cross-site``) the parts are kept as well, so
-    that either spelling finds the other.
+    ``T1055.011``, ``CWE-79`` and ``rundll32.exe`` are kept whole; of compounds that are no identifiers (``cross-site``) the
+    parts are kept as well, so that either spelling finds the other.
     """
     found: list[str] = []
     stem = _stem

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ctiforge import __version__
-from ctiforge.cli import bench, classify, corpus, cwe, doctor, train
+from ctiforge.cli import bench, classify, corpus, cwe, doctor, kb, sources, train
 from ctiforge.core.errors import CtiforgeError
 
 __all__ = ["app", "main"]
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.command("classify")(classify.classify)
 app.add_typer(cwe.app, name="cwe")
+app.add_typer(sources.app, name="sources")
+app.add_typer(kb.app, name="kb")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")

