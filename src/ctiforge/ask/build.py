@@ -17,6 +17,7 @@ from ctiforge.ask.layout import FORMAT, Layout, Manifest, exclusive, read_manife
 from ctiforge.ask.lexical import build_lexical
 from ctiforge.ask.lookup import write_lookup
 from ctiforge.ask.objects import KnowledgeObject, Passage
+from ctiforge.ask.passages import visible_text
 from ctiforge.ask.reading import BuildInputs, input_digests, read_inputs
 from ctiforge.ask.records import write_records
 from ctiforge.ask.terms import search_terms
@@ -193,7 +194,8 @@ def _joined(gathered: Gathered) -> tuple[list[KnowledgeObject], list[Passage], i
     """Return objects with their relations, passages in the order of their objects, and the number of relations."""
     objects: dict[str, KnowledgeObject] = {}
     for each in gathered.objects:
-        objects.setdefault(each.id, each)
+        if each.id not in objects:
+            objects[each.id] = replace(each, name=visible_text(each.name), text=visible_text(each.text))
     names = {each.id: each.name for each in objects.values()}
     relations = relations_from_both_ends(gathered.links, names)
     held: Sequence[KnowledgeObject] = [replace(each, relations=tuple(relations.get(each.id, ()))) for each in objects.values()]

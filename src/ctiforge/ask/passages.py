@@ -8,13 +8,21 @@ from typing import Final
 
 from ctiforge.ask.objects import Passage, PassageKind
 
-__all__ = ["MAX_CHARACTERS", "PassageMaker", "cut_text", "split_sentences"]
+__all__ = ["MAX_CHARACTERS", "PassageMaker", "cut_text", "split_sentences", "visible_text"]
 
 MAX_CHARACTERS: Final = 900
 """About 200 word pieces: the encoder reads 256, the heading included."""
 
 _STOP = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
 _NO_STOP = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|al|ca|approx|Inc|Ltd|Corp|Co|No|Fig|Mr|Ms|Dr|St|U\.S)|\b[A-Z])\.$")
+
+
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff]")
+
+
+def visible_text(text: str) -> str:
+    """Return `text` without control characters and invisible ones: they could steer a terminal, or hide words from a reader."""
+    return _CONTROLS.sub("", text) if _CONTROLS.search(text) else text
 
 
 def split_sentences(text: str) -> list[str]:
@@ -70,6 +78,7 @@ class PassageMaker:
 
     def __init__(self, object_id: str, name: str) -> None:
         self.object_id = object_id
+        name = visible_text(name)
         self.title = f"{object_id} {name}".strip() if name != object_id else object_id
         self._numbers: dict[str, int] = {}
 
@@ -79,9 +88,9 @@ class PassageMaker:
         Args:
             about: goes behind the object in the heading, e.g. ``Mitigation M1040 Behavior Prevention on Endpoint``.
         """
-        heading = f"{self.title}: {about}" if about else self.title
+        heading = f"{self.title}: {visible_text(about)}" if about else self.title
         others = tuple(dict.fromkeys(other for other in related if other != self.object_id))
-        for piece in cut_text(text):
+        for piece in cut_text(visible_text(text)):
             number = self._numbers.get(kind, 0)
             self._numbers[kind] = number + 1
             yield Passage(f"{self.object_id}#{kind}.{number}", self.object_id, kind, heading, piece, others)

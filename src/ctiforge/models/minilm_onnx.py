@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +20,7 @@ import numpy as np
 
 from ctiforge.core.errors import MissingExtraError, ModelError
 from ctiforge.core.files import file_sha256, sha256
-from ctiforge.models.sentence_encoder import ENCODER_FILES
+from ctiforge.models.sentence_encoder import ENCODER_FILES, MAX_TOKENS
 
 __all__ = ["EXPORT_FORMAT", "encoder_digest", "export_minilm", "find_minilm"]
 
@@ -93,9 +92,18 @@ def export_minilm(folder: Path, out: Path) -> None:
             )
         finally:
             logging.disable(before)
-        shutil.copyfile(folder / "tokenizer.json", made / ENCODER_FILES[1])
+        (made / ENCODER_FILES[1]).write_text(_cutting_tokenizer(folder, config), "utf-8")
         if not out.exists():
             os.replace(made, out)  # noqa: PTH105 - a folder moved as one
+
+
+def _cutting_tokenizer(folder: Path, config: dict[str, Any]) -> str:
+    """Return the folder's tokenizer, set to cut texts where the model ends and to pad nothing."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    longest = min(MAX_TOKENS, int(config["max_position_embeddings"]))
+    tokenizer["truncation"] = {"direction": "Right", "max_length": longest, "strategy": "LongestFirst", "stride": 0}
+    tokenizer["padding"] = None
+    return json.dumps(tokenizer, ensure_ascii=False)
 
 
 class _Writer:
