@@ -2,10 +2,10 @@
 
     python benchmarks/knowledge_base.py --data DIR [--no-embeddings] [--kb DIR] [--out FILE]
 
-DIR holds `attack/`, `cve/` and `ctibench/`. The retrieval figure is over CTI-MCQ: the page that an item's URL names is searched for
-with the question and its options; found is where one of the first ten passages is about that object. Items without such a page, and
-those whose object is not in the releases any more, are counted apart. Nothing was tuned on these items, and none of their text is
-kept: the result has counts only.
+DIR holds `attack/`, `cve/` and `ctibench/`. The retrieval figure is over CTI-MCQ: the page that an item's URL names is searched
+for with the question and its options; found is where one of the first ten passages is about that object. Items without such a
+page, and those whose object is not in the releases any more, are counted apart. Nothing was tuned on these items, and none of
+their text is kept: the result has counts only.
 """
 
 from __future__ import annotations

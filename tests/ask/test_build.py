@@ -69,7 +69,9 @@ def test_weaknesses_alone_make_a_knowledge_base(cwe_only: BuildInputs, tmp_path:
     assert (pattern.other, pattern.name) == ("CAPEC-9003", "")
 
 
-def test_without_a_file_the_release_in_the_package_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: BuildInputs) -> None:
+def test_without_a_file_the_release_in_the_package_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: BuildInputs
+) -> None:
     assert inputs.cwe is not None
     monkeypatch.setattr("ctiforge.ask.reading.find_cwe2_xml", lambda: inputs.cwe)
     monkeypatch.setattr("ctiforge.sources.cwe_texts.find_cwe2_xml", lambda: inputs.cwe)
@@ -135,7 +137,10 @@ def test_a_build_that_was_killed_is_taken_up_and_leaves_the_old_one_working(
         "build.build_knowledge_base(inputs, sys.argv[2], watch=watch)\n"
     )
     command = [sys.executable, str(child), str(tiny_encoder), str(kb), pickle.dumps(inputs).hex()]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(build_module.__file__).parents[2]), os.environ["PYTHONPATH"]])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(build_module.__file__).parents[2]), os.environ["PYTHONPATH"]]),
+    }
     done = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert KnowledgeBase.load(kb).manifest == before
@@ -152,6 +157,7 @@ def test_a_build_that_fails_while_writing_leaves_the_old_one_working(
 ) -> None:
     before = build_knowledge_base(cwe_only, tmp_path, embeddings=False).manifest
     with monkeypatch.context() as patched:
+
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
@@ -194,7 +200,10 @@ def test_an_index_with_embeddings_is_searched_by_words_where_onnxruntime_is_gone
     [
         (b'{"type": "report", "objects": []}', "not a STIX bundle"),
         (b"<html>portal</html>", "not JSON"),
-        (b'{"type": "bundle", "objects": [{"type": "malware", "id": "malware--1", "name": "x"}]}', "without a single ATT&CK technique"),
+        (
+            b'{"type": "bundle", "objects": [{"type": "malware", "id": "malware--1", "name": "x"}]}',
+            "without a single ATT&CK technique",
+        ),
     ],
 )
 def test_a_bundle_that_is_none_leaves_the_old_one_working(
@@ -223,7 +232,7 @@ def test_feeds_without_a_cve_are_refused(cwe_only: BuildInputs, tmp_path: Path) 
     (tmp_path / "feed.csv").write_text("id,description\nx,Nothing\n")
     with pytest.raises(InputError, match="no CVE could be read from the feeds: 1 no_cve_id"):
         build_knowledge_base(replace(cwe_only, cves=(tmp_path / "feed.csv",)), tmp_path / "kb", embeddings=False)
-    with pytest.raises(InputError, match="missing.json"):
+    with pytest.raises(InputError, match=r"missing\.json"):
         build_knowledge_base(replace(cwe_only, cves=(tmp_path / "missing.json",)), tmp_path / "kb", embeddings=False)
 
 

@@ -75,7 +75,7 @@ def test_build_says_what_it_made_and_what_it_left_out(sources: Path, tmp_path: P
 def test_build_takes_what_was_pulled(sources: Path, tmp_path: Path) -> None:
     run("kb", "build", "--sources", str(sources), "--cwe", str(sources / "cwe.xml"), "--no-embeddings")
     shown = run("kb", "info").stdout
-    assert str(user_data_dir() / "kb") in " ".join(shown.split()).replace(" ", "") or "kb" in shown
+    assert (user_data_dir() / "kb" / "manifest.json").is_file()
     for part in ("technique", "attack pattern", "words only", "MITRE CAPEC 9.9"):
         assert part in shown
     error = failed("kb", "build", "--sources", str(tmp_path))
@@ -91,7 +91,19 @@ def test_search_shows_passages_with_what_to_cite(kb: Path) -> None:
 
 
 def test_search_filters_and_speaks_json(kb: Path) -> None:
-    arguments = ["kb", "search", "spoons in the drawer", "--kb", str(kb), "--kind", "technique", "--platform", "Kettles", "-n", "3"]
+    arguments = [
+        "kb",
+        "search",
+        "spoons in the drawer",
+        "--kb",
+        str(kb),
+        "--kind",
+        "technique",
+        "--platform",
+        "Kettles",
+        "-n",
+        "3",
+    ]
     found = json.loads(run(*arguments, "--json").stdout)
     assert found["query"] == "spoons in the drawer"
     assert 0 < len(found["passages"]) <= 3
@@ -110,8 +122,18 @@ def test_nothing_found_is_said_and_is_exit_code_1(kb: Path) -> None:
 
 def test_show_prints_an_object_with_its_relations(kb: Path) -> None:
     shown = run("kb", "show", "t9000", "--kb", str(kb)).stdout
-    for part in ("T9000", "Boil Frobs 0", "technique (enterprise)", "Stage Boil", "Kettles", "mitigated by", "M9000 Lock Cupboard 0",
-                 "has subtechnique", "https://attack.mitre.org/techniques/T9000", "MITRE ATT&CK Enterprise 99"):  # fmt: skip
+    for part in (
+        "T9000",
+        "Boil Frobs 0",
+        "technique (enterprise)",
+        "Stage Boil",
+        "Kettles",
+        "mitigated by",
+        "M9000 Lock Cupboard 0",
+        "has subtechnique",
+        "https://attack.mitre.org/techniques/T9000",
+        "MITRE ATT&CK Enterprise 99",
+    ):
         assert part in shown
     assert "CAPEC 9.9" not in shown  # only the source that was asked
 
@@ -140,11 +162,6 @@ def test_faults_name_what_to_do(kb: Path, arguments: list[str], kind: type[Ctifo
     error = failed("kb", *arguments, "--kb", str(kb))
     assert isinstance(error, kind)
     assert said in str(error)
-    assert error.fix
-
-
-def test_a_name_of_several_objects_lists_them(kb: Path) -> None:
-    error = failed("kb", "show", "Analytic", "--kb", str(kb))
     assert error.fix
 
 

@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-for package in ("torch", "transformers", "onnx", "onnxruntime", "safetensors", "tokenizers"):
-    pytest.importorskip(package)
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("safetensors")
+pytest.importorskip("tokenizers")
 
 from ctiforge.core.errors import MissingExtraError, ModelError
 from ctiforge.models.minilm_onnx import encoder_digest, export_minilm, find_minilm

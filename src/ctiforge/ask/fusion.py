@@ -19,7 +19,8 @@ Rows = npt.NDArray[np.intp]
 
 RANK_OFFSET: Final = 20
 """How little the first ranks stand out; 60 in the paper, whose rankings are longer."""
-WEIGHTS: Final = {"words": 1.0, "meaning": 1.0, "named": 0.5}
+WEIGHTS: Final = {"words": 1.0, "meaning": 1.0, "named": 0.5, "named alone": 5.0}
+"""The last where a query is nothing but identifiers: then words tell only how short a passage is."""
 _DEPTH: Final = 100
 _DEEPER: Final = 400
 _OF_NAMED: Final = 3
@@ -34,6 +35,7 @@ def fuse(
     top_k: int,
     *,
     deep: bool = False,
+    named_alone: bool = False,
 ) -> list[tuple[int, float]]:
     """Return rows of passages with their fused scores, best first; equal scores in the order of the passages.
 
@@ -41,6 +43,7 @@ def fuse(
         bm25, cosines: of every passage, shape (n,).
         named: rows of each object that the query names, its description first.
         mask: which passages may be found, shape (n,).
+        named_alone: the query has no words beside the names.
         deep: look further down the rankings, because the caller will leave some out.
     """
     depth = max(_DEEPER if deep else _DEPTH, 2 * top_k)
@@ -52,7 +55,7 @@ def fuse(
         # What an object is comes first: whoever names it by its identifier has not said it in words.
         order = np.argsort(-bm25[allowed], kind="stable")
         first = [0, *(place for place in order.tolist() if place)][:_OF_NAMED] if len(allowed) else []
-        rankings.append((WEIGHTS["named"], allowed[first]))
+        rankings.append((WEIGHTS["named alone" if named_alone else "named"], allowed[first]))
     scores: dict[int, float] = {}
     for weight, ranked in rankings:
         for rank, row in enumerate(ranked.tolist(), start=1):

@@ -276,14 +276,16 @@ class KnowledgeBase:
     ) -> list[ScoredPassage]:
         bm25 = self._lexical.scores(terms)
         cosines = self._vectors.cosines(vector) if self._vectors is not None and vector is not None else None
+        ids = find_ids(query)
         named = [
             np.arange(self._lookup.first_passage[row], self._lookup.first_passage[row + 1])
-            for each in find_ids(query)
+            for each in ids
             if (row := self._lookup.row_of.get(self._lookup.redirects.get(each, each))) is not None
         ]
+        alone = set(terms) <= {each.casefold() for each in ids}
         found: list[ScoredPassage] = []
         taken: dict[int, int] = {}
-        for row, score in fuse(bm25, cosines, named, mask, top_k, deep=per_object > 0):
+        for row, score in fuse(bm25, cosines, named, mask, top_k, deep=per_object > 0, named_alone=alone):
             owner = int(self._lookup.object_row[row])
             taken[owner] = taken.get(owner, 0) + 1
             if not per_object or taken[owner] <= per_object:
