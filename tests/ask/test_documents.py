@@ -86,6 +86,11 @@ def test_html_gives_what_a_reader_sees() -> None:
     ]
 
 
+def test_tags_left_open_hide_nothing_else() -> None:
+    text = "<head><title>x</title><body><p hidden>No<p>Yes<ul><li hidden>No<li>Yes too</ul>"
+    assert [section.text for section in _read_html(text)] == ["Yes\nYes too"]
+
+
 @given(st.text(alphabet=st.sampled_from("<>/abph1 =\"'-!&;\n"), max_size=80))
 def test_any_html_and_markdown_is_read(text: str) -> None:
     for section in [*_read_html(text), *_read_markdown(text)]:

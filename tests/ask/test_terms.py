@@ -28,7 +28,8 @@ def test_terms_keep_names_whole_and_stem_words() -> None:
         "adversari", "rundll32.exe", "rundll32", "exe", "t1055.011",
     ]  # fmt: skip
     assert search_terms("Cross-site scripting") == search_terms("cross site scripts")
-    assert search_terms("CWE-79") == ["cwe-79"]
+    assert search_terms("CWE-79") == search_terms("cwe_079") == ["cwe-79"]
+    assert search_terms("T1548/002") == ["t1548.002"]
     assert search_terms("of the and") == []
 
 

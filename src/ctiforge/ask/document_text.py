@@ -135,8 +135,12 @@ def _plain(text: str) -> str:
     return re.sub(r"^\s*>\s?", "", _EMPHASIS.sub(r"\2", text))
 
 
+_CLOSES: Final = frozenset({("li", "li"), ("td", "td"), ("th", "td"), ("tr", "tr"), ("dt", "dd"), ("dd", "dt")})
+"""What each start tag ends, if it was left open: (open element, start tag)."""
+
+
 class _HtmlReader(html.parser.HTMLParser):
-    _UNSEEN: Final = frozenset({"script", "style", "template", "noscript", "head", "svg", "iframe", "object", "nav", "form"})
+    _UNSEEN: Final = frozenset({"script", "style", "template", "noscript", "head", "svg", "iframe", "object", "nav"})
     _BLOCKS: Final = frozenset(
         "p div section article header footer main aside li ul ol dl dt dd table tr thead tbody pre blockquote br hr".split()
     )
@@ -154,6 +158,11 @@ class _HtmlReader(html.parser.HTMLParser):
             if tag in self._BLOCKS:
                 self._break()
             return
+        # Tags that HTML lets a writer leave open must not hide what follows.
+        if tag == "body":
+            self._hidden.clear()
+        elif self._hidden and ((self._hidden[-1], tag) in _CLOSES or (self._hidden[-1] == "p" and tag in self._BLOCKS)):
+            self._hidden.pop()
         given = {name: value or "" for name, value in attrs}
         unseen = tag in self._UNSEEN or "hidden" in given or given.get("aria-hidden") == "true"
         style = given.get("style", "").replace(" ", "").lower()

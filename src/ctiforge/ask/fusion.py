@@ -19,12 +19,15 @@ Rows = npt.NDArray[np.intp]
 
 RANK_OFFSET: Final = 20
 """How little the first ranks stand out; 60 in the paper, whose rankings are longer."""
-WEIGHTS: Final = {"words": 1.0, "meaning": 1.0, "named": 0.5, "named alone": 5.0}
-"""The last where a query is nothing but identifiers: then words tell only how short a passage is."""
+WEIGHTS: Final = {"words": 1.0, "meaning": 1.0, "named": 0.5, "first of named": 2.0, "named alone": 5.0}
+"""The last for the first passage of what is named where a query is nothing but identifiers: words then tell only how short a
+passage is."""
 _DEPTH: Final = 100
 _DEEPER: Final = 400
 _OF_NAMED: Final = 3
-"""Passages of an object that the query names by its identifier: its first, then the best by words."""
+"""Passages of an object that the query names by its identifier, those that fit the words best, beside its first."""
+_FEW_NAMED: Final = 2
+"""Of more objects than these (options to choose from) each has its first passage only."""
 
 
 def fuse(
@@ -50,12 +53,13 @@ def fuse(
     rankings = [(WEIGHTS["words"], _best(np.where(bm25 > 0, bm25, -np.inf), mask, depth))]
     if cosines is not None:
         rankings.append((WEIGHTS["meaning"], _best(cosines, mask, depth)))
+    weight = WEIGHTS["named alone" if named_alone else "first of named"]
     for rows in named:
         allowed = rows if mask is None else rows[mask[rows]]
-        # What an object is comes first: whoever names it by its identifier has not said it in words.
-        order = np.argsort(-bm25[allowed], kind="stable")
-        first = [0, *(place for place in order.tolist() if place)][:_OF_NAMED] if len(allowed) else []
-        rankings.append((WEIGHTS["named alone" if named_alone else "named"], allowed[first]))
+        # What an object is counts beside how its passages fit: whoever names it by its identifier has not said it in words.
+        rankings.append((weight, allowed[:1]))
+        if len(named) <= _FEW_NAMED:
+            rankings.append((WEIGHTS["named"], allowed[np.argsort(-bm25[allowed], kind="stable")[:_OF_NAMED]]))
     scores: dict[int, float] = {}
     for weight, ranked in rankings:
         for rank, row in enumerate(ranked.tolist(), start=1):

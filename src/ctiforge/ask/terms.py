@@ -44,12 +44,15 @@ def find_ids(text: str) -> list[str]:
 def search_terms(text: str) -> list[str]:
     """Return the terms of `text` in order, with repeats: lower case, stemmed.
 
-    ``T1055.011``, ``CWE-79`` and ``rundll32.exe`` are kept whole; of compounds that are no identifiers (``cross-site``) the
-    parts are kept as well, so that either spelling finds the other.
+    ``T1055.011`` and ``CWE-79`` (in any spelling) and ``rundll32.exe`` are kept whole; of compounds that are no identifiers
+    (``cross-site``) the parts are kept as well, so that either spelling finds the other.
     """
     found: list[str] = []
     stem = _stem
     for token in _TOKEN.findall(text.casefold()):
+        if any(character.isdigit() for character in token) and (named := _ID.fullmatch(token)):
+            found.extend(each.casefold() for each in find_ids(named[0]))
+            continue
         parts = _PART.findall(token)
         if len(parts) == 1:
             if token not in _STOP:
@@ -57,8 +60,7 @@ def search_terms(text: str) -> list[str]:
             continue
         if _is_name(token):
             found.append(token)
-        if not _ID.fullmatch(token):
-            found.extend(stem(part) for part in parts if part not in _STOP)
+        found.extend(stem(part) for part in parts if part not in _STOP)
     return found
 
 

@@ -16,6 +16,8 @@ __all__ = ["render_hits", "render_object", "render_overview", "render_versions"]
 
 _LISTED: Final = 8
 _PARAGRAPHS: Final = 12
+_LAST: Final = ("uses", "used-by", "read-by", "observed-in", "example-of", "weakness-of")
+"""Relations that are many; the others tell more at a glance."""
 
 
 def render_hits(console: Console, base: KnowledgeBase, hits: Sequence[ScoredPassage]) -> None:
@@ -105,7 +107,7 @@ def _render_relations(console: Console, each: KnowledgeObject, relation: str | N
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for kind, relations in groups.items():
+    for kind, relations in sorted(groups.items(), key=lambda group: group[0] in _LAST):
         lines = [
             Text.assemble((one.other, "cyan"), " ", one.name if one.name != one.other else "") for one in relations[:_LISTED]
         ]
