@@ -293,3 +293,9 @@ def test_damaged_leftovers_of_a_cache_are_passed_over(tiny_encoder: Path, cwe_on
     vectors.write_bytes(vectors.read_bytes()[:-5])
     again = build_knowledge_base(cwe_only, tmp_path)
     assert again.embedded == again.manifest.counts["passages"]
+
+
+def test_no_package_chatters(cwe_only: BuildInputs, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        build_knowledge_base(cwe_only, tmp_path, embeddings=False)
+    assert [record for record in caplog.records if record.name == "bm25s"] == []

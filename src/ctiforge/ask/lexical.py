@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ def build_lexical(terms: Sequence[Sequence[str]], folder: Path) -> None:
         bm25s: Any = importlib.import_module("bm25s")
     except ImportError:
         raise MissingExtraError("bm25s", "ask") from None
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # its import sets DEBUG, which is nothing for users
     vocabulary: dict[str, int] = {}
     rows = [[vocabulary.setdefault(term, len(vocabulary)) for term in passage] for passage in terms]
     vocabulary = vocabulary or {"": 0}
