@@ -13,15 +13,15 @@ from types import MappingProxyType
 
 import pytest
 
-from ctiforge.bench import download as download_module
 from ctiforge.bench import fetch as fetch_module
 from ctiforge.bench import tasks as tasks_module
-from ctiforge.bench.download import Download, download_file
 from ctiforge.bench.fetch import fetch_task_files
 from ctiforge.bench.publications import CTI_BENCH
 from ctiforge.bench.tasks import TASKS
 from ctiforge.core.errors import InputError, MissingExtraError, SettingError
 from ctiforge.core.files import file_sha256, sha256
+from ctiforge.sources import download as download_module
+from ctiforge.sources.download import Download, download_file
 
 CONTENT = bytes(range(256)) * 400
 """What the server has under every name: 102,400 bytes."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ctiforge.bench.download import Download, download_file
 from ctiforge.bench.publications import PUBLICATIONS, Publication
 from ctiforge.bench.task import Task
 from ctiforge.bench.tasks import TASKS, find_task
 from ctiforge.core.errors import InputError, SettingError
 from ctiforge.core.files import atomic_writer, file_sha256, write_text
+from ctiforge.sources.download import Download, download_file
 
 __all__ = ["FetchedFile", "fetch_task_files"]
 

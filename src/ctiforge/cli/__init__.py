@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ctiforge import __version__
-from ctiforge.cli import bench, classify, classify_index, corpus, cwe, doctor, train
+from ctiforge.cli import bench, classify, classify_index, corpus, cwe, doctor, kb, sources, train
 from ctiforge.core.errors import CtiforgeError
 
 __all__ = ["app", "main"]
@@ -40,6 +40,8 @@ app = typer.Typer(
 app.command("classify")(classify.classify)
 app.command("classify index")(classify_index.index)
 app.add_typer(cwe.app, name="cwe")
+app.add_typer(sources.app, name="sources")
+app.add_typer(kb.app, name="kb")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")

@@ -45,8 +45,10 @@ def verdict(report: AuditReport) -> str:
     leaks = [f"{report.total(level).items:,} {level}" for level in _LEAKS if report.total(level).items]
     rest = report.total("ngram").items + report.total("semantic").items
     if leaks:
-        head, found_at = "CONTAMINATED", f"Items found by level: {', '.join(leaks)}" + (
-            f"; {rest:,} others share rare words or phrases with a record" if rest else ""
+        head, found_at = (
+            "CONTAMINATED",
+            f"Items found by level: {', '.join(leaks)}"
+            + (f"; {rest:,} others share rare words or phrases with a record" if rest else ""),
         )
     elif rest:
         head, found_at = "NO COPIES FOUND, BUT RESEMBLANCES", f"{rest:,} items share rare words or phrases with a record"

@@ -117,6 +117,11 @@ class AttackCatalogue:
         return found
 
     @property
+    def successors(self) -> Mapping[str, str]:
+        """Identifiers of revoked objects to those of their live successors."""
+        return dict(self._successors)
+
+    @property
     def version(self) -> str:
         """The release where all bundles are of one, else empty."""
         versions = {bundle.version for bundle in self.bundles}

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, and given its name only when its SHA-256 is right."""
+"""One file over HTTP: resumed where it broke off, and given its name only when it is whole and what it should be."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "Download", "download_file"]
 
 MAX_BYTES = 256 * 2**20
-"""A larger answer is not one of the files (they have 3 MB at most), and is cut off."""
+"""A larger answer is not one of the files (the largest, Enterprise ATT&CK, has 50 MB), and is cut off."""
 
 _ATTEMPTS = 5
 _TIMEOUT_SECONDS = 30.0
@@ -33,19 +33,29 @@ class Download:
 
     Attributes:
         target: where it goes; what has arrived so far lies beside it, with ``.part`` after the name.
-        sha256: of the whole file, lower-case hexadecimal.
+        sha256: of the whole file, lower-case hexadecimal; None where the publisher changes it at will. Then a part is continued
+            only if the server says that its file is still the same one (RFC 9110, section 13.1.5: If-Range).
         wait_seconds: before the second attempt; doubled before each further one.
+        elsewhere: what to type to get the file from another place, for messages.
+        extra: the optional set of packages that brings httpx, for messages.
     """
 
     url: str
     target: Path
-    sha256: str
+    sha256: str | None
     wait_seconds: float = 0.5
+    elsewhere: str = "another mirror with --base-url, or copy the published file from a folder with --from"
+    extra: str = "bench"
 
     @property
     def part(self) -> Path:
         """The file with what has arrived so far."""
         return self.target.with_name(self.target.name + ".part")
+
+    @property
+    def validator(self) -> Path:
+        """The file with what the server calls the version of the part; only for files without a digest."""
+        return self.part.with_name(self.part.name + ".version")
 
     @property
     def address(self) -> str:
@@ -58,7 +68,11 @@ class _BrokenOffError(Exception):
     """The connection or the server gave up; trying again may help. The message says how."""
 
 
-def download_file(download: Download, on_bytes: Callable[[int], None] = lambda count: None) -> int:
+def download_file(
+    download: Download,
+    on_bytes: Callable[[int], None] = lambda count: None,
+    check: Callable[[Path], None] = lambda part: None,
+) -> int:
     """Get a file; return how many requests it took.
 
     A part from before is asked to be continued (RFC 9110, section 14: Range). A server that knows no ranges sends everything
@@ -66,6 +80,7 @@ def download_file(download: Download, on_bytes: Callable[[int], None] = lambda c
 
     Args:
         on_bytes: takes the bytes that have arrived so far, those from before included.
+        check: raises an `InputError` if the whole file is not what it should be; then nothing is kept.
 
     Raises:
         SettingError: the URL is no HTTP address.
@@ -75,8 +90,8 @@ def download_file(download: Download, on_bytes: Callable[[int], None] = lambda c
     """
     if urlsplit(download.url).scheme not in ("http", "https") or not urlsplit(download.url).netloc:
         raise SettingError(f"{download.address!r} is no HTTP address", fix="give one such as https://mirror.example/cti-bench")
-    with _open_client() as client:
-        transfer = _Transfer(download, client, on_bytes)
+    with _open_client(download.extra) as client:
+        transfer = _Transfer(download, client, on_bytes, check)
         try:
             download.target.parent.mkdir(parents=True, exist_ok=True)
             transfer.run()
@@ -88,11 +103,11 @@ def download_file(download: Download, on_bytes: Callable[[int], None] = lambda c
     return transfer.requests
 
 
-def _open_client() -> httpx.Client:
+def _open_client(extra: str) -> httpx.Client:
     try:
         import httpx
     except ImportError:
-        raise MissingExtraError("httpx", "bench") from None
+        raise MissingExtraError("httpx", extra) from None
     try:
         return httpx.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=True)
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
@@ -104,28 +119,42 @@ def _open_client() -> httpx.Client:
 class _Transfer:
     """One download with its attempts."""
 
-    def __init__(self, download: Download, client: httpx.Client, on_bytes: Callable[[int], None]) -> None:
+    def __init__(
+        self, download: Download, client: httpx.Client, on_bytes: Callable[[int], None], check: Callable[[Path], None]
+    ) -> None:
         self.download = download
         self.client = client
         self.on_bytes = on_bytes
+        self.check = check
         self.requests = 0
         self.continued = False
 
     def run(self) -> None:
-        part = self.download.part
+        part, wanted = self.download.part, self.download.sha256
         self._complete()
-        if (found := file_sha256(part)) != self.download.sha256 and self.continued:
+        if wanted and (found := file_sha256(part)) != wanted:
+            if self.continued:
+                part.unlink()
+                self._complete()
+                found = file_sha256(part)
+            if found != wanted:
+                part.unlink()
+                raise self._another_file(found)
+        try:
+            self.check(part)
+        except InputError:
             part.unlink()
-            self._complete()
-            found = file_sha256(part)
-        if found != self.download.sha256:
-            part.unlink()
-            raise InputError(
-                f"{self.download.address}: another file than was published: SHA-256 {found}, expected "
-                f"{self.download.sha256}; nothing was kept",
-                fix="try another mirror with --base-url, or copy the published file from a folder with --from",
-            )
+            raise
+        finally:
+            self.download.validator.unlink(missing_ok=True)
         part.replace(self.download.target)
+
+    def _another_file(self, found: str) -> InputError:
+        return InputError(
+            f"{self.download.address}: another file than was published: SHA-256 {found}, expected "
+            f"{self.download.sha256}; nothing was kept",
+            fix=f"try {self.download.elsewhere}",
+        )
 
     def _complete(self) -> None:
         """Make the part as long as the server's file, with as many attempts as it takes."""
@@ -145,7 +174,11 @@ class _Transfer:
 
         part = self.download.part
         have = part.stat().st_size if part.exists() else 0
-        headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+        headers = {"Accept-Encoding": "identity"}
+        if have and (version := self._known_version()) is None:
+            have = 0
+        elif have:
+            headers |= {"Range": f"bytes={have}-", **({"If-Range": version} if version else {})}
         self.requests += 1
         self.continued = self.continued or have > 0
         try:
@@ -158,12 +191,28 @@ class _Transfer:
                 if resumed and not _starts_at(response, have):
                     part.unlink(missing_ok=True)
                     raise _BrokenOffError("the server continued at another place than asked")
+                if not resumed:
+                    self._keep_version(response)
                 with open(part, "ab" if resumed else "wb") as stream:
                     self._receive(response, stream, have if resumed else 0)
         except httpx.TransportError as error:
             raise _BrokenOffError(f"{type(error).__name__}: {error}".rstrip(": ")) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise InputError(f"{self.download.address}: {error}", fix="check the address given with --base-url") from None
+            raise InputError(f"{self.download.address}: {error}", fix="check the address") from None
+
+    def _known_version(self) -> str | None:
+        """Return what to send with If-Range, empty where the digest will tell, None where the part cannot be continued."""
+        if self.download.sha256:
+            return ""
+        validator = self.download.validator
+        return (validator.read_text("utf-8") or None) if validator.exists() else None
+
+    def _keep_version(self, response: httpx.Response) -> None:
+        if self.download.sha256:
+            return
+        tag = response.headers.get("ETag", "")
+        strong = "" if tag.startswith("W/") else tag
+        self.download.validator.write_text(strong or response.headers.get("Last-Modified", ""), "utf-8")
 
     def _check_status(self, response: httpx.Response) -> None:
         status = response.status_code
@@ -174,7 +223,7 @@ class _Transfer:
         reason = {401: "not without a login", 403: "refused", 404: "no such file", 410: "no such file any more"}.get(status)
         raise InputError(
             f"{self.download.address}: {reason or 'unexpected answer'} (HTTP status {status})",
-            fix="try another mirror with --base-url, or copy the file from a folder with --from",
+            fix=f"try {self.download.elsewhere}",
         )
 
     def _receive(self, response: httpx.Response, stream: IO[bytes], have: int) -> None:
@@ -187,7 +236,7 @@ class _Transfer:
                 self.download.part.unlink(missing_ok=True)
                 raise InputError(
                     f"{self.download.address}: more than {MAX_BYTES:,} bytes, which is none of the files; nothing was kept",
-                    fix="check the address given with --base-url",
+                    fix="check the address",
                 )
             stream.write(block)
             self.on_bytes(have)
@@ -200,7 +249,7 @@ class _Transfer:
         again = f"run the same command again to go on after {kept:,} bytes; " if kept else ""
         return InputError(
             f"{self.download.address}: not fetched after {_ATTEMPTS} attempts: {reason}",
-            fix=f"{again}check the network and HTTPS_PROXY, or copy the file from a folder with --from",
+            fix=f"{again}check the network and HTTPS_PROXY, or try {self.download.elsewhere}",
         )
 
 
