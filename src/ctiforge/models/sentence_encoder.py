@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctiforge.core.errors import MissingExtraError, ModelError
-from ctiforge.models.onnx_runtime import open_session
+from ctiforge.models.onnx_runtime import import_onnxruntime, open_session
 
 __all__ = ["ENCODER_FILES", "MAX_TOKENS", "SentenceEncoder"]
 
@@ -41,6 +41,7 @@ class SentenceEncoder:
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         model, tokenizer = (folder / name for name in ENCODER_FILES)
+        import_onnxruntime(extra="ask")
         try:
             tokenizers: Any = importlib.import_module("tokenizers")
         except ImportError:
