@@ -72,14 +72,14 @@ def test_score_by_hand() -> None:
     raw = np.array([(1 + math.log(2)) * 2.0, 1.0])
     np.testing.assert_allclose(features.values, raw / np.linalg.norm(raw), rtol=1e-6)
     assert [features.span(0, place) for place in features.places.tolist()] == [(0, 8), (18, 21)]
-    assert (len(features.token_spans[0]), features.known.tolist()) == (3, [3])
+    assert (features.tokens.tolist(), features.known.tolist()) == ([3], [3])
     tf_overflow, tf_sql = raw / np.linalg.norm(raw)
     expected = np.array(
         [-127 * 0.02 * tf_overflow + 100 * 0.02 * tf_sql + 0.1, 127 * 0.01 * tf_overflow - 0.01 * 100 * tf_sql - 0.1]
     )
     (scores,) = model.scores(features)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    by_feature = model.contributions(features, np.zeros(0, np.float32), 0, [0, 1])
+    by_feature = model.contributions(features, None, 0, [0, 1])
     np.testing.assert_allclose(by_feature.sum(axis=1) + weights().intercept, expected, rtol=1e-5)
     odds = np.exp(expected / 0.5)
     np.testing.assert_allclose(model.probabilities(scores, "nvd"), odds / odds.sum(), rtol=1e-5)
@@ -98,8 +98,8 @@ def test_a_hidden_layer_adds_its_scores_and_its_contributions() -> None:
         np.testing.assert_allclose(model.scores(features)[text], expected, rtol=1e-5)
         biases = np.where(awake > 0, layer.bias, 0) @ layer.output
         for label in (0, 1):
-            given = layer.inputs(features.ids[own], features.values[own])
-            added = model.contributions(features, given, text, [label]).sum() + weights().intercept[label] + biases[label]
+            states = model.score(["overflow overflow SQL", "nothing that is known", "sql inject"], "nvd").states
+            added = model.contributions(features, states, text, [label]).sum() + weights().intercept[label] + biases[label]
             np.testing.assert_allclose(added, expected[label], rtol=1e-4, atol=1e-6)
 
 
@@ -207,7 +207,7 @@ def test_what_speaks_most_for_a_label_is_found_at_its_place() -> None:
     model = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer())
     scored = model.score([text], "nvd")
     for label, found in enumerate(scored.contributions(0, [0, 1], 10)):
-        values = model.contributions(scored.features, scored.units[0], 0, [label])[0]
+        values = model.contributions(scored.features, scored.states, 0, [label])[0]
         assert found.total == pytest.approx(values[values > 0].sum())
         assert sorted(part.value for part in found.strongest) == pytest.approx(sorted(values[values > 0]))
         assert {text[part.start : part.end].lower() for part in found.strongest} <= {"overflow", "sql"}

@@ -21,7 +21,7 @@ def features(rows: list[dict[int, float]]) -> Features:
         values += [row[each] / norm for each in sorted(row)]
     bounds = np.cumsum([0, *map(len, rows)])
     nothing = np.zeros(0, dtype=np.int64)
-    return Features(bounds, np.array(ids, np.int64), np.array(values, np.float32), nothing, nothing, [])
+    return Features(bounds, np.array(ids, np.int64), np.array(values, np.float32), nothing, nothing, nothing, [])
 
 
 def dense(given: Features) -> np.ndarray:

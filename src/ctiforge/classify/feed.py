@@ -9,18 +9,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import chain, islice
 from multiprocessing import get_context
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from ctiforge.classify.classifier import DEFAULT_MODEL, Classifier
 from ctiforge.classify.outputs import OutputOptions, Renderer, find_output
 from ctiforge.classify.prediction import AbstainReason, Prediction
-from ctiforge.core.advisory import Advisory, Reject
+from ctiforge.core.advisory import Advisory, Reject, SourceRef
 from ctiforge.core.errors import CtiforgeError
-from ctiforge.sources.read import DuplicateFilter, RawRecord, ReadOptions, parse_record
+from ctiforge.sources.duplicates import DuplicateFilter, build_duplicate
+from ctiforge.sources.read import RawRecord, ReadOptions, parse_record
 
 __all__ = ["Answer", "ClassifierSettings", "FeedSummary", "classify_feed", "default_workers"]
 
@@ -94,7 +95,26 @@ class FeedSummary:
 
 
 _Raw: TypeAlias = RawRecord | Reject
-_Result: TypeAlias = tuple[Advisory, Prediction | str, AbstainReason | None] | Reject
+
+
+class _Rendered(NamedTuple):
+    """What the parent needs of a record that a worker rendered: a whole `Advisory` would take a tenth of the time to send."""
+
+    id: str
+    text: str
+    reason: AbstainReason | None
+    path: str
+    line: int
+    format: str
+    member: str
+    excerpt: str
+
+    @property
+    def advisory(self) -> Advisory:
+        return Advisory(self.id, SourceRef(self.path, self.line, self.format, self.member), self.excerpt)
+
+
+_Result: TypeAlias = _Rendered | tuple[Advisory, Prediction] | Reject
 _Batch: TypeAlias = tuple[list[_Result], dict[str, int]]
 
 
@@ -147,26 +167,27 @@ def classify_feed(
     for results, left_out in batches:
         summary.left_out.update(left_out)
         for result in results:
-            checked = _check(result, seen)
-            if isinstance(checked, Reject):
-                summary.count(checked)
-                yield checked
-                continue
-            advisory, rendered, reason = checked
-            text = rendered if isinstance(rendered, str) else renderer.render(rendered)
-            answer = Answer(advisory.id, pending + text, reason)
-            pending = ""
+            answer = _answer(result, renderer, seen)
             summary.count(answer)
+            if isinstance(answer, Answer) and pending:
+                answer = replace(answer, text=pending + answer.text)
+                pending = ""
             yield answer
     summary.left_out.update(renderer.left_out)
     yield Answer("", pending + renderer.end(), None)
 
 
-def _check(result: _Result, seen: DuplicateFilter | None) -> _Result:
-    if isinstance(result, Reject) or seen is None:
+def _answer(result: _Result, renderer: Renderer, seen: DuplicateFilter | None) -> Answer | Reject:
+    if isinstance(result, _Rendered):
+        if seen is None or seen.is_new(result.id):
+            return Answer(result.id, result.text, result.reason)
+        return build_duplicate(result.advisory)
+    if isinstance(result, Reject):
         return result
-    kept = seen(result[0])
-    return kept if isinstance(kept, Reject) else result
+    advisory, prediction = result
+    if seen is None or seen.is_new(advisory.id):
+        return Answer(advisory.id, renderer.render(prediction), prediction.reason)
+    return build_duplicate(advisory)
 
 
 def _chunks(raws: Iterable[_Raw]) -> Iterator[list[_Raw]]:
@@ -211,10 +232,18 @@ class _Worker:
 
     def _result(self, record: Advisory, prediction: Prediction) -> _Result:
         if self._renderer is None:
-            return record, prediction, prediction.reason
-        # The parent needs the ID and the place only; sending whole records back would cost a tenth of the time.
-        stub = Advisory(record.id, record.source, record.description[:_EXCERPT])
-        return stub, self._renderer.render(prediction), prediction.reason
+            return record, prediction
+        source = record.source
+        return _Rendered(
+            record.id,
+            self._renderer.render(prediction),
+            prediction.reason,
+            source.path,
+            source.line,
+            source.format,
+            source.member,
+            record.description[:_EXCERPT],
+        )
 
 
 def _serial(chunks: Iterable[list[_Raw]], work: _Work) -> Iterator[_Batch]:
@@ -251,8 +280,8 @@ def _parallel(chunks: Iterator[list[_Raw]], work: _Work, workers: int) -> Iterat
     running: deque[Future[_Batch]] = deque()
     with _one_thread_each():
         pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(work,))
-        # The processes start with the first chunk.
-        running.extend(pool.submit(_run_chunk, chunk) for chunk in islice(chunks, 1))
+        # Each process starts with a chunk of its own, as long as none is idle.
+        running.extend(pool.submit(_run_chunk, chunk) for chunk in islice(chunks, workers))
     try:
         for chunk in chunks:
             running.append(pool.submit(_run_chunk, chunk))

@@ -125,12 +125,12 @@ def classify(
             summary=summary,
         )
         try:
-            for result in results:
+            for number, result in enumerate(results, 1):
                 if isinstance(result, Reject):
                     rejects_file.write(result)
                 else:
                     _write(stream, result)
-                progress.count(summary.records)
+                progress.count(number)
         except KeyboardInterrupt:
             stream.flush()
             progress.close()

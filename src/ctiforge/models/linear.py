@@ -30,7 +30,7 @@ import numpy.typing as npt
 from ctiforge.core.files import sha256, write_bytes, write_json
 from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verified
 from ctiforge.models.cwe_model import Contribution, Contributions
-from ctiforge.models.text_features import gram_place, ngrams, tokenize
+from ctiforge.models.text_features import gram_place, ngrams, split_tokens
 
 __all__ = [
     "FORMAT",
@@ -64,7 +64,8 @@ class Features:
         values: float32, shape (N,): TF-IDF values, of Euclidean length 1 for each text that has any.
         places: int64, shape (N,): position of the first occurrence in the list of the text's n-grams.
         known: int64, shape (B,): number of tokens that are in the vocabulary.
-        token_spans: B lists: the character range of every token, known or not.
+        tokens: int64, shape (B,): number of tokens, known or not.
+        token_ends: B lists: where every token is; see `ctiforge.models.text_features.split_tokens`.
     """
 
     bounds: Integers
@@ -72,7 +73,8 @@ class Features:
     values: Floats
     places: Integers
     known: Integers
-    token_spans: list[list[tuple[int, int]]]
+    tokens: Integers
+    token_ends: list[list[int]]
 
     def of(self, text: int) -> slice:
         """Return where the n-grams of one text are."""
@@ -80,9 +82,9 @@ class Features:
 
     def span(self, text: int, place: int) -> tuple[int, int]:
         """Return the character range of the n-gram at `place` of a text."""
-        spans = self.token_spans[text]
-        first, last = gram_place(place, len(spans))
-        return spans[first][0], spans[last][1]
+        ends = self.token_ends[text]
+        first, last = gram_place(place, len(ends) // 2)
+        return ends[2 * first], ends[2 * last + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +99,36 @@ class HiddenLayer:
     bias: Floats
     output: Floats
 
-    def inputs(self, ids: Integers, tfidf: Floats) -> Floats:
-        """Return what one text gives each unit, before rectification: float32, shape (H,)."""
-        given: Floats = (tfidf @ self.values[ids].astype(np.float32)) * self.scale + self.bias
+    def inputs(self, rows: npt.NDArray[np.int8], tfidf: Floats) -> Floats:
+        """Return what one text gives each unit, before rectification: float32, shape (H,).
+
+        Args:
+            rows: the weights of its n n-grams in 8 bits, shape (n, H).
+            tfidf: their values, shape (n,).
+        """
+        given: Floats = np.dot(tfidf, rows.astype(np.float32))
+        given *= self.scale
+        given += self.bias
         return given
 
-    def slopes(self, ids: Integers, inputs: Floats, labels: Integers) -> Floats:
+    def slopes(self, rows: npt.NDArray[np.int8], inputs: Floats, labels: Integers) -> Floats:
         """Return what each of n n-grams adds to the score of L labels through the units that a text wakes, for a TF-IDF value
         of 1: shape (L, n). Exact but for the biases, because a rectified unit is linear while it is awake."""
-        awake = np.flatnonzero(inputs > 0)
-        weights = self.values[ids[:, None], awake].astype(np.float32)
-        added: Floats = (self.scale[awake, None] * self.output[awake[:, None], labels]).T @ weights.T
+        added: Floats = np.dot(self.output.T[labels] * (self.scale * (inputs > 0)), rows.astype(np.float32).T)
         return added
+
+
+@dataclass(frozen=True, slots=True)
+class HiddenStates:
+    """What B texts with N n-grams in all mean to a `HiddenLayer` of H units.
+
+    Attributes:
+        rows: int8, shape (N, H): weights of the n-grams.
+        inputs: float32, shape (B, H): what each text gives each unit, before rectification.
+    """
+
+    rows: npt.NDArray[np.int8]
+    inputs: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +197,12 @@ class LinearModel:
 
     def features(self, texts: Sequence[str]) -> Features:
         """Return the known n-grams of `texts`, weighted by (1 + ln tf) * idf and scaled to length 1 for each text."""
-        token_spans: list[list[tuple[int, int]]] = []
+        token_ends: list[list[int]] = []
         grams: list[str] = []
         starts = [0]
         for text in texts:
-            words, spans = tokenize(text)
-            token_spans.append(spans)
+            words, ends = split_tokens(text)
+            token_ends.append(ends)
             grams += ngrams(words, self._max_n)
             starts.append(len(grams))
         found = np.fromiter(map(self._index.get, grams, repeat(-1)), dtype=np.int64, count=len(grams))
@@ -190,8 +210,8 @@ class LinearModel:
         start = np.array(starts, dtype=np.int64)
         text_of = np.searchsorted(start, at, side="right") - 1
         places = at - start[text_of]
-        lengths = np.array([len(spans) for spans in token_spans], dtype=np.int64)
-        known = np.bincount(text_of[places < lengths[text_of]], minlength=len(texts))
+        tokens = np.array([len(ends) // 2 for ends in token_ends], dtype=np.int64)
+        known = np.bincount(text_of[places < tokens[text_of]], minlength=len(texts))
 
         # One number for each pair of text and n-gram; a stable sort puts the first occurrence in front.
         pairs = text_of * len(self._index) + found[at]
@@ -204,7 +224,7 @@ class LinearModel:
         norms = np.sqrt(np.bincount(text_of, weights=values * values, minlength=len(texts)))
         values /= norms[text_of].astype(np.float32)
         bounds = np.searchsorted(text_of, np.arange(len(texts) + 1))
-        return Features(bounds, ids, values, places[order[new]], known, token_spans)
+        return Features(bounds, ids, values, places[order[new]], known, tokens, token_ends)
 
     def scores(self, features: Features, policy: str | None = None) -> Floats:
         """Return the decision scores of B texts and K labels: float32, shape (B, K).
@@ -214,8 +234,8 @@ class LinearModel:
         """
         return self._scores(features, policy)[0]
 
-    def _scores(self, features: Features, policy: str | None) -> tuple[Floats, Floats]:
-        """Return the scores, and what the hidden units are given: shape (B, H)."""
+    def _scores(self, features: Features, policy: str | None) -> tuple[Floats, HiddenStates | None]:
+        """Return the scores, and what happened in the hidden layer, if there is one."""
         weights = self._weights
         scores = np.empty((len(features.known), len(self.labels)), dtype=np.float32)
         for text in range(len(scores)):
@@ -223,37 +243,36 @@ class LinearModel:
             np.dot(features.values[own], weights.values[features.ids[own]].astype(np.float32), out=scores[text])
         scores *= weights.scale
         scores += weights.intercept
-        hidden = weights.hidden
-        units = np.empty((len(scores), len(hidden.scale) if hidden else 0), dtype=np.float32)
-        if hidden:
+        states = None
+        if hidden := weights.hidden:
+            rows = hidden.values[features.ids]
+            inputs = np.empty((len(scores), len(hidden.bias)), dtype=np.float32)
             for text in range(len(scores)):
                 own = features.of(text)
-                units[text] = hidden.inputs(features.ids[own], features.values[own])
-            scores += np.maximum(units, 0) @ hidden.output
+                inputs[text] = hidden.inputs(rows[own], features.values[own])
+            scores += np.maximum(inputs, 0) @ hidden.output
+            states = HiddenStates(rows, inputs)
         if policy in self._shifts:
             scores += self._shifts[policy]
-        return scores, units
+        return scores, states
 
     def score(self, texts: Sequence[str], policy: str | None = None) -> ScoredByNgrams:
         """Score a batch of texts; see `ctiforge.models.cwe_model.CweModel`."""
         features = self.features(texts)
-        scores, units = self._scores(features, policy)
-        return ScoredByNgrams(self, features, units, scores, self.probabilities(scores, policy or "mitre"))
+        scores, states = self._scores(features, policy)
+        return ScoredByNgrams(self, features, states, scores, self.probabilities(scores, policy or "mitre"))
 
-    def contributions(self, features: Features, units: Floats, text: int, labels: Sequence[int]) -> Floats:
-        """Return what each of the n n-grams of one text adds to the scores of L labels: float32, shape (L, n).
-
-        Args:
-            units: what the text gives the hidden units, shape (H,).
-        """
+    def contributions(self, features: Features, states: HiddenStates | None, text: int, labels: Sequence[int]) -> Floats:
+        """Return what each of the n n-grams of one text adds to the scores of L labels: float32, shape (L, n)."""
         weights = self._weights
         own = features.of(text)
         ids, chosen = features.ids[own], np.asarray(labels, dtype=np.int64)
-        slopes = weights.values[ids, chosen[:, None]].astype(np.float32) * weights.scale[chosen, None]
-        if weights.hidden:
-            slopes += weights.hidden.slopes(ids, units, chosen)
-        added: Floats = slopes * features.values[own]
-        return added
+        slopes: Floats = weights.values[ids, chosen[:, None]].astype(np.float32)
+        slopes *= weights.scale[chosen, None]
+        if weights.hidden and states:
+            slopes += weights.hidden.slopes(states.rows[own], states.inputs[text], chosen)
+        slopes *= features.values[own]
+        return slopes
 
     def probabilities(self, scores: Floats, policy: str) -> Doubles:
         """Return the probabilities of `scores` (shape (..., K)), calibrated for a policy; see `Calibration`."""
@@ -266,22 +285,24 @@ class ScoredByNgrams:
 
     model: LinearModel
     features: Features
-    units: Floats
+    states: HiddenStates | None
     scores: Floats
     probabilities: Doubles
 
     def words(self, text: int) -> tuple[int, int]:
         """Return how many words of a text the model knows, and how many it has."""
-        return int(self.features.known[text]), len(self.features.token_spans[text])
+        return int(self.features.known[text]), int(self.features.tokens[text])
 
     def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
         """Return the n-grams of a text that speak most for each of the labels, each at its first occurrence."""
-        values = self.model.contributions(self.features, self.units[text], text, labels)
-        totals = np.maximum(values, 0).sum(axis=1).tolist()
+        values = self.model.contributions(self.features, self.states, text, labels)
         most = min(most, values.shape[1])
-        strongest = np.argpartition(-values, most - 1, axis=1)[:, :most] if most else np.zeros((len(values), 0), np.int64)
+        if not most:
+            return [Contributions(0.0, []) for _ in labels]
+        totals = np.maximum(values, 0).sum(axis=1).tolist()
+        strongest = values.argpartition(-most, axis=1)[:, -most:]
         places = self.features.places[self.features.of(text)][strongest].tolist()
-        added = np.take_along_axis(values, strongest, axis=1).tolist()
+        added = values[np.arange(len(values))[:, None], strongest].tolist()
         span = self.features.span
         return [
             Contributions(total, [Contribution(*span(text, p), v) for p, v in zip(where, what, strict=True) if v > 0])

@@ -85,7 +85,7 @@ def build_rare_vectors(model: LinearModel, names: Sequence[str], texts: Sequence
     rows, ids = np.divmod(found, max(model.vocabulary_size, 1))
     bounds = np.searchsorted(rows, np.arange(len(names) + 1))
     nothing = np.zeros(0, dtype=np.int64)
-    mean = Features(bounds, ids, values.astype(np.float32), nothing, nothing, [])
+    mean = Features(bounds, ids, values.astype(np.float32), nothing, nothing, nothing, [])
     return build_postings(mean, model.vocabulary_size)
 
 

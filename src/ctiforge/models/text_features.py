@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 import threading
+from itertools import accumulate
 
 import Stemmer
 
-__all__ = ["PLACEHOLDERS", "gram_place", "lower_same_length", "ngrams", "tokenize"]
+__all__ = ["PLACEHOLDERS", "gram_place", "lower_same_length", "ngrams", "split_tokens", "tokenize"]
 
 PLACEHOLDERS = ("_url", "_cve", "_num")
-_TOKEN = re.compile(r"https?://\S+|cve-\d{4}-\d+|\d[\w.\-]*|\w+")
+# The first branch takes most words, and takes them fast; those that start like an address or an identifier are for the others.
+_TOKEN = re.compile(r"([a-bd-gi-z_][a-z0-9_]*(?!\w)|https?://\S+|cve-\d{4}-\d+|\d[\w.\-]*|\w+)")
 _MAY_STAND_FOR_SOMETHING = frozenset("0123456789hc")
 _CVE = re.compile(r"cve-\d{4}-\d+")
 _of_thread = threading.local()
@@ -36,10 +38,18 @@ def tokenize(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     Returns:
         Two lists of equal length: stems or placeholders, and ``(start, end)`` offsets into `text`.
     """
-    lowered = lower_same_length(text)
-    spans = [match.span() for match in _TOKEN.finditer(lowered)]
-    known = _known_words()
-    return [known[lowered[start:end]] for start, end in spans], spans
+    tokens, ends = split_tokens(text)
+    return tokens, list(zip(ends[:-1:2], ends[1::2], strict=True))
+
+
+def split_tokens(text: str) -> tuple[list[str], list[int]]:
+    """Split `text` into m feature tokens, and say where each is in less time than `tokenize`.
+
+    Returns:
+        The tokens, and 2m + 1 offsets into `text`: token i is from ``ends[2 * i]`` to before ``ends[2 * i + 1]``.
+    """
+    parts = _TOKEN.split(lower_same_length(text))  # what is between tokens, a token, what is between, and so on
+    return list(map(_known_words().__getitem__, parts[1::2])), list(accumulate(map(len, parts)))
 
 
 class _Words(dict[str, str]):

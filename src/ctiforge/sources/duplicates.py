@@ -8,7 +8,7 @@ from ctiforge.core.advisory import Advisory, Reject
 from ctiforge.core.ids import parse_cve_id
 from ctiforge.sources.rejects import build_reject
 
-__all__ = ["DuplicateFilter"]
+__all__ = ["DuplicateFilter", "build_duplicate"]
 
 
 class DuplicateFilter:
@@ -21,19 +21,28 @@ class DuplicateFilter:
     def __init__(self) -> None:
         self._seen: set[int | bytes] = set()
 
+    def is_new(self, advisory_id: str) -> bool:
+        """Tell whether no earlier advisory had this ID, and remember it."""
+        key = _key(advisory_id)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
     def __call__(self, advisory: Advisory) -> Advisory | Reject:
         """Return `advisory`, or a `Reject` with ``duplicate_id`` if an earlier one had its ID."""
-        key = _key(advisory.id)
-        if key in self._seen:
-            return build_reject(
-                advisory.source,
-                "duplicate_id",
-                f"{advisory.id} was already read from an earlier record, which counts",
-                id=advisory.id,
-                data=advisory.description,
-            )
-        self._seen.add(key)
-        return advisory
+        return advisory if self.is_new(advisory.id) else build_duplicate(advisory)
+
+
+def build_duplicate(advisory: Advisory) -> Reject:
+    """Return what becomes of an advisory whose ID an earlier one had."""
+    return build_reject(
+        advisory.source,
+        "duplicate_id",
+        f"{advisory.id} was already read from an earlier record, which counts",
+        id=advisory.id,
+        data=advisory.description,
+    )
 
 
 def _key(native: str) -> int | bytes:
