@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from typer.cli import get_docs_for_click
 
-from ctiforge.cli import app
+from ctiforge.cli.commands import app
 from ctiforge.core.files import write_text
 
 __all__ = ["TARGET", "render_cli"]

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ctiforge.bench.protocol import find_protocol
-from ctiforge.cli import app
+from ctiforge.cli.commands import app
 from ctiforge.core.errors import ExitCode
 
 STUB = runpy.run_path(str(Path(__file__).parents[1] / "models" / "stub_server.py"))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ctiforge import __version__
 from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
-from ctiforge.cli import app
+from ctiforge.cli.commands import app
 from ctiforge.cli.doctor import examine, render_findings
 from ctiforge.core.errors import MissingExtraError
 from ctiforge.core.paths import user_data_dir

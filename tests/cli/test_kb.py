@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ctiforge.cli import app
+from ctiforge.cli.commands import app
 from ctiforge.core.errors import CtiforgeError, InputError, SettingError
 from ctiforge.core.paths import user_data_dir
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ctiforge.classify.classifier import bundled_model_path
-from ctiforge.cli import app
+from ctiforge.cli.commands import app
 from ctiforge.core.errors import ModelError
 
 pytest.importorskip("cwe2")

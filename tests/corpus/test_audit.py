@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ctiforge.cli import app
+from ctiforge.cli.commands import app
 from ctiforge.core.errors import ExitCode, InputError
 from ctiforge.corpus.audit import run_audit
 from ctiforge.corpus.audit_findings import AuditReport

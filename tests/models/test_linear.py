@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ctiforge.core.errors import ModelError
+from ctiforge.models.hidden_layer import HiddenLayer
 from ctiforge.models.linear import (
     Calibration,
-    HiddenLayer,
     LinearModel,
     QuantizedWeights,
     load_linear_model,
@@ -79,15 +79,17 @@ def test_score_by_hand() -> None:
     )
     (scores,) = model.scores(features)
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
-    by_feature = model.contributions(features, None, 0, [0, 1])
-    np.testing.assert_allclose(by_feature.sum(axis=1) + weights().intercept, expected, rtol=1e-5)
+    by_feature, bounds = model.contributions(features, None, np.array([0, 0]), np.array([0, 1]))
+    assert bounds.tolist() == [0, 2, 4]
+    np.testing.assert_allclose(by_feature.reshape(2, 2).sum(axis=1) + weights().intercept, expected, rtol=1e-5)
     odds = np.exp(expected / 0.5)
     np.testing.assert_allclose(model.probabilities(scores, "nvd"), odds / odds.sum(), rtol=1e-5)
 
 
 def test_a_hidden_layer_adds_its_scores_and_its_contributions() -> None:
     plain, model = (LinearModel(MANIFEST, "", VOCABULARY, each) for each in (weights(), with_hidden_layer()))
-    features = model.features(["overflow overflow SQL", "nothing that is known", "sql inject"])
+    texts = ["overflow overflow SQL", "nothing that is known", "sql inject"]
+    features, states = model.features(texts), model.score(texts, "nvd").states
     layer = with_hidden_layer().hidden
     assert layer is not None
     for text in range(3):
@@ -99,7 +101,11 @@ def test_a_hidden_layer_adds_its_scores_and_its_contributions() -> None:
         biases = np.where(awake > 0, layer.bias, 0) @ layer.output
         for label in (0, 1):
             states = model.score(["overflow overflow SQL", "nothing that is known", "sql inject"], "nvd").states
-            added = model.contributions(features, states, text, [label]).sum() + weights().intercept[label] + biases[label]
+            added = (
+                model.contributions(features, states, np.array([text]), np.array([label]))[0].sum()
+                + weights().intercept[label]
+                + biases[label]
+            )
             np.testing.assert_allclose(added, expected[label], rtol=1e-4, atol=1e-6)
 
 
@@ -206,16 +212,16 @@ def test_what_speaks_most_for_a_label_is_found_at_its_place() -> None:
     text = "An overflow, then SQL: overflow"
     model = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer())
     scored = model.score([text], "nvd")
-    for label, found in enumerate(scored.contributions(0, [0, 1], 10)):
-        values = model.contributions(scored.features, scored.states, 0, [label])[0]
+    for label, found in enumerate(scored.contributions([(0, 0), (0, 1)], 10)):
+        values = model.contributions(scored.features, scored.states, np.array([0]), np.array([label]))[0]
         assert found.total == pytest.approx(values[values > 0].sum())
         assert sorted(part.value for part in found.strongest) == pytest.approx(sorted(values[values > 0]))
         assert {text[part.start : part.end].lower() for part in found.strongest} <= {"overflow", "sql"}
         if len(found.strongest) > 1:
-            (most,) = scored.contributions(0, [label], 1)
+            (most,) = scored.contributions([(0, label)], 1)
             assert [part.value for part in most.strongest] == pytest.approx([values.max()])
 
 
 def test_a_text_without_known_words_has_no_contributions() -> None:
-    (found,) = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer()).score(["xyzzy"], "nvd").contributions(0, [0], 6)
+    (found,) = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer()).score(["xyzzy"], "nvd").contributions([(0, 0)], 6)
     assert found == (0.0, [])

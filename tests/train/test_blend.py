@@ -102,7 +102,7 @@ class TestModel:
     def test_the_words_that_count_are_in_the_text(self, loaded: BlendModel) -> None:
         loaded.sure = 1.01
         label = loaded.labels.index("CWE-89")
-        (found,) = loaded.score([TEXT]).contributions(0, [label], 4)
+        (found,) = loaded.score([TEXT]).contributions([(0, label)], 4)
         assert 0 < len(found.strongest) <= 4
         assert all(part.value > 0 for part in found.strongest)
         assert found.total >= sum(part.value for part in found.strongest) - 1e-6

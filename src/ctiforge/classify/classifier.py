@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from itertools import islice
@@ -187,45 +187,40 @@ class Classifier:
         probabilities = scored.probabilities
         if self._view:
             ranking = probabilities = self._view.combine(probabilities)
-        best = _top(ranking, self._offered, self.top_k)
-        discouraged = _top(ranking, self._discouraged, self.top_k)
-        predictions = [
-            self._predict(advisory, _Evaluated(text, number, scored, probabilities[number], best[number], discouraged[number]))
+        best = _ranked(ranking, probabilities, self._offered, self.top_k)
+        discouraged = _ranked(ranking, probabilities, self._discouraged, self.top_k)
+        drafts = [
+            self._draft(_Evaluated(advisory, text, number, scored, probabilities[number], best[number], discouraged[number]))
             for number, (advisory, text) in enumerate(zip(advisories, texts, strict=True))
         ]
+        evidence = self._evidence(drafts, scored)
+        predictions = [self._prediction(draft, evidence) for draft in drafts]
         if self._rare:
             predictions = self._rare.add(predictions, scored)
         return self._similar.add(predictions, advisories, scored) if self._similar else predictions
 
-    def _predict(self, advisory: Advisory, evaluated: _Evaluated) -> Prediction:
+    def _draft(self, evaluated: _Evaluated) -> _Draft:
         text = evaluated.text
         if not text.strip():
-            return self._prediction(advisory, text, missing_text_reason(advisory))
+            return _Draft(evaluated, missing_text_reason(evaluated.advisory))
         if not evaluated.scored.words(evaluated.number)[0]:
-            return self._prediction(advisory, text, "low_information" if looks_english(text) else "not_english")
-        best = evaluated.suggested(evaluated.best)
+            return _Draft(evaluated, "low_information" if looks_english(text) else "not_english")
+        best = evaluated.best
         # Of the discouraged entries, those that would have had a place among the suggestions.
-        discouraged = [(label, p) for label, p in evaluated.suggested(evaluated.discouraged) if p > best[-1][1]]
+        discouraged = [(label, p) for label, p in evaluated.discouraged if p > best[-1][1]]
         reason = self._reason(evaluated, best[0][1], discouraged[0][1] if discouraged else 0.0)
-        moved: dict[int, Move | None] = {}
+        moved: dict[int, Move] = {}
         if reason == "only_discouraged":
             first = best[0][0]
-            moved[first] = self._preferences.find(discouraged[0][0], first, evaluated.probabilities, self.threshold)
-            reason = None if moved[first] else reason
-        sources = {label: label for label, _ in [*best, *discouraged]}
+            if move := self._preferences.find(discouraged[0][0], first, evaluated.probabilities, self.threshold):
+                moved[first] = move
+                reason = None
+        sources: dict[int, int] = {}
         if self._view:
             own = evaluated.scored.probabilities[evaluated.number]
-            sources |= {label: self._view.source(label, own) for label, _ in best}
+            sources = {label: self._view.source(label, own) for label, _ in best}
             moved |= {label: move for label, source in sources.items() if (move := self._view.move(source, label))}
-        explained = [label for label, p in [*best, *discouraged] if p >= _MIN_EXPLAINED]
-        evidence = self._evidence(evaluated, {label: sources[label] for label in explained})
-        return self._prediction(
-            advisory,
-            text,
-            reason,
-            tuple(self._suggestion(label, p, evidence.get(label, ()), moved.get(label)) for label, p in best),
-            tuple(self._suggestion(label, p, evidence.get(label, ())) for label, p in discouraged),
-        )
+        return _Draft(evaluated, reason, best, discouraged, moved, sources)
 
     def _reason(self, evaluated: _Evaluated, best: float, discouraged: float) -> AbstainReason | None:
         # Nearly every word known to the model: no need to look at the language, which takes longer than to rank.
@@ -240,36 +235,38 @@ class Classifier:
             return "only_discouraged"
         return "low_information" if is_vague(evaluated.text) else "low_probability"
 
-    def _evidence(self, evaluated: _Evaluated, sources: dict[int, int]) -> dict[int, tuple[EvidenceSpan, ...]]:
-        """Return the evidence for some labels: for each, what speaks for the label that it stands for."""
-        if not self.explain or not sources:
+    def _evidence(self, drafts: list[_Draft], scored: ScoredTexts) -> dict[tuple[int, int], tuple[EvidenceSpan, ...]]:
+        """Return the evidence by text and label: for each label, what speaks for the label that it stands for."""
+        if not self.explain:
             return {}
-        found = evaluated.scored.contributions(evaluated.number, list(sources.values()), STRONGEST_PARTS)
-        return {label: evidence_spans(evaluated.text, parts) for label, parts in zip(sources, found, strict=True)}
+        asked = {
+            (draft.evaluated.number, label): draft.sources.get(label, label)
+            for draft in drafts
+            for label, p in [*draft.best, *draft.discouraged]
+            if p >= _MIN_EXPLAINED
+        }
+        found = scored.contributions([(text, source) for (text, _), source in asked.items()], STRONGEST_PARTS)
+        return {pair: evidence_spans(drafts[pair[0]].evaluated.text, parts) for pair, parts in zip(asked, found, strict=True)}
 
-    def _suggestion(
-        self, label: int, probability: float, evidence: tuple[EvidenceSpan, ...], moved_from: Move | None = None
-    ) -> Suggestion:
-        entry = self._entries[label]
-        assert entry is not None
-        return Suggestion(entry.cwe_id, entry.name, probability, entry.usage, evidence, entry.prefer, moved_from)
+    def _prediction(self, draft: _Draft, evidence: dict[tuple[int, int], tuple[EvidenceSpan, ...]]) -> Prediction:
+        evaluated, reason = draft.evaluated, draft.reason
+        number, advisory = evaluated.number, evaluated.advisory
 
-    def _prediction(
-        self,
-        advisory: Advisory,
-        text: str,
-        reason: AbstainReason | None,
-        suggestions: tuple[Suggestion, ...] = (),
-        discouraged: tuple[Suggestion, ...] = (),
-    ) -> Prediction:
+        def suggestion(label: int, probability: float, moved_from: Move | None = None) -> Suggestion:
+            entry = self._entries[label]
+            assert entry is not None
+            spans = evidence.get((number, label), ())
+            return Suggestion(entry.cwe_id, entry.name, probability, entry.usage, spans, entry.prefer, moved_from)
+
+        suggestions = tuple(suggestion(label, p, draft.moved.get(label)) for label, p in draft.best)
         links = [each.cwe_id for each in suggestions if each.probability >= _MIN_LINK] if reason is None else []
         return Prediction(
             id=advisory.id,
-            text=text,
+            text=evaluated.text,
             abstained=reason is not None,
             reason=reason,
             suggestions=suggestions,
-            discouraged=discouraged,
+            discouraged=tuple(suggestion(label, p) for label, p in draft.discouraged),
             model=self.model.name,
             model_digest=self.model.digest,
             cwe_version=self.catalogue.version,
@@ -280,23 +277,49 @@ class Classifier:
         )
 
 
+_Ranked = list[tuple[int, float]]
+"""Labels with their probabilities, best first."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Evaluated:
     """One text of a batch with everything that was computed of it."""
 
+    advisory: Advisory
     text: str
     number: int
     scored: ScoredTexts
     probabilities: Doubles
-    best: Labels
-    discouraged: Labels
+    best: _Ranked
+    discouraged: _Ranked
 
-    def suggested(self, labels: Labels) -> list[tuple[int, float]]:
-        return list(zip(labels.tolist(), self.probabilities[labels].tolist(), strict=True))
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A prediction before its evidence is found.
+
+    Attributes:
+        moved: why labels stand for others.
+        sources: for which label each label stands, where that is another than itself.
+    """
+
+    evaluated: _Evaluated
+    reason: AbstainReason | None
+    best: _Ranked = field(default_factory=list)
+    discouraged: _Ranked = field(default_factory=list)
+    moved: dict[int, Move] = field(default_factory=dict)
+    sources: dict[int, int] = field(default_factory=dict)
 
 
 def _advisory(item: str | Advisory) -> Advisory:
     return item if isinstance(item, Advisory) else Advisory("", SourceRef("text"), item)
+
+
+def _ranked(scores: Floats | Doubles, probabilities: Doubles, choice: npt.NDArray[np.bool_], k: int) -> list[_Ranked]:
+    """Return the `k` best labels of each row among those of `choice`, with their probabilities."""
+    best = _top(scores, choice, k)
+    found = np.take_along_axis(probabilities, best, axis=1)
+    return [list(zip(*each, strict=True)) for each in zip(best.tolist(), found.tolist(), strict=True)]
 
 
 def _top(scores: Floats | Doubles, choice: npt.NDArray[np.bool_], k: int) -> Labels:

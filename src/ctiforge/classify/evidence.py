@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 from ctiforge.classify.prediction import EvidenceSpan
 from ctiforge.models.cwe_model import Contributions
 
@@ -18,12 +20,20 @@ def evidence_spans(text: str, contributions: Contributions) -> tuple[EvidenceSpa
     Parts that touch or overlap become one span. A weight is the span's share of everything that spoke for the label, so the
     weights of one suggestion add up to 1 at most.
     """
-    merged: list[tuple[int, int, float]] = []
+    merged: list[tuple[float, int, int]] = []
+    first, last, weight = 0, -2, 0.0
     for start, end, value in sorted(contributions.strongest):
-        if merged and start <= merged[-1][1] + 1:
-            first, last, weight = merged[-1]
-            merged[-1] = (first, max(last, end), weight + value)
-        else:
-            merged.append((start, end, value))
-    best = sorted(merged, key=lambda span: -span[2])[:_MAX_SPANS]
-    return tuple(EvidenceSpan(start, end, text[start:end], round(value / contributions.total, 4)) for start, end, value in best)
+        if start <= last + 1:
+            last = max(last, end)
+            weight += value
+            continue
+        if weight:
+            merged.append((weight, first, last))
+        first, last, weight = start, end, value
+    if weight:
+        merged.append((weight, first, last))
+    merged.sort(key=itemgetter(0), reverse=True)
+    total = contributions.total
+    return tuple(
+        EvidenceSpan(start, end, text[start:end], round(value / total, 4)) for value, start, end in merged[:_MAX_SPANS]
+    )

@@ -135,17 +135,21 @@ class ScoredByBlend:
         """Return how many words of a text the linear model knows, and how many it has."""
         return self.by_ngrams.words(text)
 
-    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
-        """Return the words that the encoder counts for each label; the linear model's n-grams where it was not asked."""
-        return [self._contributions(text, label, most) for label in labels]
-
-    def _contributions(self, text: int, label: int, most: int) -> Contributions:
+    def contributions(self, asked: Sequence[tuple[int, int]], most: int) -> list[Contributions]:
+        """Return the words that the encoder counts for labels in texts; the linear model's n-grams where it was not asked."""
         model = self.model
-        own = model.place_in(model.encoder, label)
-        if text in self.asked and own is not None:
-            return model.encoder.contributions(self.encoded, self.asked[text], own, most)
-        own = model.place_in(model.linear, label)
-        return Contributions(0.0, []) if own is None else self.by_ngrams.contributions(text, [own], most)[0]
+        found = [Contributions(0.0, [])] * len(asked)
+        by_ngrams: dict[int, tuple[int, int]] = {}
+        for place, (text, label) in enumerate(asked):
+            read = self.asked.get(text)
+            if read is not None and (own := model.place_in(model.encoder, label)) is not None:
+                found[place] = model.encoder.contributions(self.encoded, read, own, most)
+            elif (own := model.place_in(model.linear, label)) is not None:
+                by_ngrams[place] = (text, own)
+        parts = self.by_ngrams.contributions(list(by_ngrams.values()), most)
+        for place, part in zip(by_ngrams, parts, strict=True):
+            found[place] = part
+        return found
 
 
 def load_blend(folder: str | os.PathLike[str], shipped: Mapping[str, Path], *, threads: int = 1) -> BlendModel:

@@ -48,8 +48,11 @@ class ScoredTexts(Protocol):
         """Return how many words of a text the model knows, and how many it has."""
         ...
 
-    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
-        """Return what speaks for each of some labels in a text: at most `most` parts, each of which adds to its score."""
+    def contributions(self, asked: Sequence[tuple[int, int]], most: int) -> list[Contributions]:
+        """Return what speaks for labels in texts: for each pair of text and label at most `most` parts that add to the score.
+
+        The pairs of one text stand side by side.
+        """
         ...
 
 

@@ -150,9 +150,9 @@ class ScoredByEncoder:
         words = len({word for word in self.encoded.encodings[text].word_ids if word is not None})
         return words, words
 
-    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
-        """Return the words of a text that speak most for each of the labels."""
-        return [self.model.contributions(self.encoded, text, label, most) for label in labels]
+    def contributions(self, asked: Sequence[tuple[int, int]], most: int) -> list[Contributions]:
+        """Return the words that speak most for labels in texts, for each pair of text and label."""
+        return [self.model.contributions(self.encoded, text, label, most) for text, label in asked]
 
 
 def load_encoder(folder: str | os.PathLike[str], *, threads: int = 1) -> EncoderModel:

@@ -20,7 +20,6 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,14 @@ import numpy.typing as npt
 from ctiforge.core.files import sha256, write_bytes, write_json
 from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verified
 from ctiforge.models.cwe_model import Contribution, Contributions
-from ctiforge.models.text_features import gram_place, ngrams, split_tokens
+from ctiforge.models.hidden_layer import HiddenLayer, HiddenStates
+from ctiforge.models.ngram_index import NgramIndex
+from ctiforge.models.text_features import gram_place, split_tokens
 
 __all__ = [
     "FORMAT",
     "Calibration",
     "Features",
-    "HiddenLayer",
     "LinearModel",
     "QuantizedWeights",
     "ScoredByNgrams",
@@ -52,6 +52,7 @@ Integers = npt.NDArray[np.int64]
 
 _TINY = 1e-12
 _LARGEST_EXPONENT = 700.0
+_MOST_CELLS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,50 +86,6 @@ class Features:
         ends = self.token_ends[text]
         first, last = gram_place(place, len(ends) // 2)
         return ends[2 * first], ends[2 * last + 1]
-
-
-@dataclass(frozen=True, slots=True)
-class HiddenLayer:
-    """H rectified units over F features: shapes (F, H) in 8 bits, (H,) and (H,), and (H, K) from units to labels.
-
-    The weight of feature f for unit h is ``values[f, h] * scale[h]``.
-    """
-
-    values: npt.NDArray[np.int8]
-    scale: Floats
-    bias: Floats
-    output: Floats
-
-    def inputs(self, rows: npt.NDArray[np.int8], tfidf: Floats) -> Floats:
-        """Return what one text gives each unit, before rectification: float32, shape (H,).
-
-        Args:
-            rows: the weights of its n n-grams in 8 bits, shape (n, H).
-            tfidf: their values, shape (n,).
-        """
-        given: Floats = np.dot(tfidf, rows.astype(np.float32))
-        given *= self.scale
-        given += self.bias
-        return given
-
-    def slopes(self, rows: npt.NDArray[np.int8], inputs: Floats, labels: Integers) -> Floats:
-        """Return what each of n n-grams adds to the score of L labels through the units that a text wakes, for a TF-IDF value
-        of 1: shape (L, n). Exact but for the biases, because a rectified unit is linear while it is awake."""
-        added: Floats = np.dot(self.output.T[labels] * (self.scale * (inputs > 0)), rows.astype(np.float32).T)
-        return added
-
-
-@dataclass(frozen=True, slots=True)
-class HiddenStates:
-    """What B texts with N n-grams in all mean to a `HiddenLayer` of H units.
-
-    Attributes:
-        rows: int8, shape (N, H): weights of the n-grams.
-        inputs: float32, shape (B, H): what each text gives each unit, before rectification.
-    """
-
-    rows: npt.NDArray[np.int8]
-    inputs: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,48 +140,41 @@ class LinearModel:
         self.digest = digest
         self.name: str = manifest["name"]
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
-        self._max_n: int = manifest["max_n"]
         self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
         shifts = manifest.get("shift", {})
         self._shifts = {policy: np.array(shift, dtype=np.float32) for policy, shift in shifts.items()}
-        self._index = {text: i for i, text in enumerate(vocabulary)}
+        self._ngrams = NgramIndex(vocabulary, manifest["max_n"])
         self._weights = weights
 
     @property
     def vocabulary_size(self) -> int:
         """Number of n-grams that the model knows; `Features.ids` are below it."""
-        return len(self._index)
+        return self._ngrams.size
 
     def features(self, texts: Sequence[str]) -> Features:
         """Return the known n-grams of `texts`, weighted by (1 + ln tf) * idf and scaled to length 1 for each text."""
+        words: list[str] = []
         token_ends: list[list[int]] = []
-        grams: list[str] = []
-        starts = [0]
         for text in texts:
-            words, ends = split_tokens(text)
+            of_text, ends = split_tokens(text)
+            words += of_text
             token_ends.append(ends)
-            grams += ngrams(words, self._max_n)
-            starts.append(len(grams))
-        found = np.fromiter(map(self._index.get, grams, repeat(-1)), dtype=np.int64, count=len(grams))
-        at = np.flatnonzero(found >= 0)
-        start = np.array(starts, dtype=np.int64)
-        text_of = np.searchsorted(start, at, side="right") - 1
-        places = at - start[text_of]
         tokens = np.array([len(ends) // 2 for ends in token_ends], dtype=np.int64)
-        known = np.bincount(text_of[places < tokens[text_of]], minlength=len(texts))
+        found = self._ngrams.find(words, tokens)
+        known = np.bincount(found.texts[found.places < tokens[found.texts]], minlength=len(texts))
 
         # One number for each pair of text and n-gram; a stable sort puts the first occurrence in front.
-        pairs = text_of * len(self._index) + found[at]
+        pairs = found.texts * self._ngrams.size + found.ids
         order = pairs.argsort(kind="stable")
         ordered = pairs[order]
         new = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))) if ordered.size else order
         counts = np.diff(new, append=ordered.size)
-        text_of, ids = np.divmod(ordered[new], max(len(self._index), 1))
+        text_of, ids = np.divmod(ordered[new], max(self._ngrams.size, 1))
         values = (1 + np.log(counts.astype(np.float32))) * self._weights.idf[ids]
         norms = np.sqrt(np.bincount(text_of, weights=values * values, minlength=len(texts)))
         values /= norms[text_of].astype(np.float32)
         bounds = np.searchsorted(text_of, np.arange(len(texts) + 1))
-        return Features(bounds, ids, values, places[order[new]], known, tokens, token_ends)
+        return Features(bounds, ids, values, found.places[order[new]], known, tokens, token_ends)
 
     def scores(self, features: Features, policy: str | None = None) -> Floats:
         """Return the decision scores of B texts and K labels: float32, shape (B, K).
@@ -262,17 +212,33 @@ class LinearModel:
         scores, states = self._scores(features, policy)
         return ScoredByNgrams(self, features, states, scores, self.probabilities(scores, policy or "mitre"))
 
-    def contributions(self, features: Features, states: HiddenStates | None, text: int, labels: Sequence[int]) -> Floats:
-        """Return what each of the n n-grams of one text adds to the scores of L labels: float32, shape (L, n)."""
+    def contributions(
+        self, features: Features, states: HiddenStates | None, texts: Integers, labels: Integers
+    ) -> tuple[Floats, Integers]:
+        """Return what the n-grams of texts add to the scores of labels.
+
+        Args:
+            texts, labels: P pairs, shape (P,) each, those of one text side by side.
+
+        Returns:
+            float32, shape (M,): what each n-gram of each pair's text adds, in the order of the features.
+            int64, shape (P + 1,): the values of pair p are those from ``bounds[p]`` to ``bounds[p + 1]``.
+        """
         weights = self._weights
-        own = features.of(text)
-        ids, chosen = features.ids[own], np.asarray(labels, dtype=np.int64)
-        slopes: Floats = weights.values[ids, chosen[:, None]].astype(np.float32)
-        slopes *= weights.scale[chosen, None]
+        lengths = features.bounds[texts + 1] - features.bounds[texts]
+        bounds = np.zeros(len(texts) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=bounds[1:])
+        place = np.arange(bounds[-1]) + np.repeat(features.bounds[texts] - bounds[:-1], lengths)
+        added: Floats = weights.values[features.ids[place], np.repeat(labels, lengths)].astype(np.float32)
+        added *= np.repeat(weights.scale[labels], lengths)
         if weights.hidden and states:
-            slopes += weights.hidden.slopes(states.rows[own], states.inputs[text], chosen)
-        slopes *= features.values[own]
-        return slopes
+            slopes = weights.hidden.slopes(states.inputs[texts], labels)
+            ends = np.flatnonzero(np.diff(texts, append=-1)) + 1
+            for start, end in zip([0, *ends.tolist()], ends.tolist(), strict=False):
+                rows = states.rows[features.of(int(texts[start]))].astype(np.float32)
+                added[bounds[start] : bounds[end]] += (slopes[start:end] @ rows.T).ravel()
+        added *= features.values[place]
+        return added, bounds
 
     def probabilities(self, scores: Floats, policy: str) -> Doubles:
         """Return the probabilities of `scores` (shape (..., K)), calibrated for a policy; see `Calibration`."""
@@ -293,21 +259,34 @@ class ScoredByNgrams:
         """Return how many words of a text the model knows, and how many it has."""
         return int(self.features.known[text]), int(self.features.tokens[text])
 
-    def contributions(self, text: int, labels: Sequence[int], most: int) -> list[Contributions]:
-        """Return the n-grams of a text that speak most for each of the labels, each at its first occurrence."""
-        values = self.model.contributions(self.features, self.states, text, labels)
-        most = min(most, values.shape[1])
-        if not most:
-            return [Contributions(0.0, []) for _ in labels]
-        totals = np.maximum(values, 0).sum(axis=1).tolist()
-        strongest = values.argpartition(-most, axis=1)[:, -most:]
-        places = self.features.places[self.features.of(text)][strongest].tolist()
-        added = values[np.arange(len(values))[:, None], strongest].tolist()
-        span = self.features.span
-        return [
-            Contributions(total, [Contribution(*span(text, p), v) for p, v in zip(where, what, strict=True) if v > 0])
-            for total, where, what in zip(totals, places, added, strict=True)
-        ]
+    def contributions(self, asked: Sequence[tuple[int, int]], most: int) -> list[Contributions]:
+        """Return the n-grams that speak most for labels in texts, each at its first occurrence, for each pair."""
+        if not asked:
+            return []
+        pairs = np.array(asked, dtype=np.int64)
+        values, bounds = self.model.contributions(self.features, self.states, pairs[:, 0], pairs[:, 1])
+        # One row a pair, filled up with zeros, so that one call finds the strongest of all.
+        widths = np.diff(bounds)
+        width = max(most, int(widths.max()))
+        if len(asked) > 1 and len(asked) * width > _MOST_CELLS:
+            half = len(asked) // 2
+            return self.contributions(asked[:half], most) + self.contributions(asked[half:], most)
+        rows = np.zeros((len(asked), width), dtype=np.float32)
+        rows[np.arange(width) < widths[:, None]] = np.maximum(values, 0)
+        strongest = rows.argpartition(-most, axis=1)[:, -most:]
+        added = np.take_along_axis(rows, strongest, axis=1).tolist()
+        places, starts, span = self.features.places, self.features.bounds[pairs[:, 0]], self.features.span
+        found = []
+        for (text, _), total, start, where, what in zip(
+            asked, rows.sum(axis=1).tolist(), starts.tolist(), strongest.tolist(), added, strict=True
+        ):
+            parts = [
+                Contribution(*span(text, int(places[start + place])), value)
+                for place, value in zip(where, what, strict=True)
+                if value > 0
+            ]
+            found.append(Contributions(total, parts))
+        return found
 
 
 def write_linear_model(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ctiforge.models.linear import Floats, HiddenLayer, QuantizedWeights
+from ctiforge.models.hidden_layer import HiddenLayer
+from ctiforge.models.linear import Floats, QuantizedWeights
 from ctiforge.train.fitting import LinearWeights
 from ctiforge.train.hidden import HiddenWeights
 

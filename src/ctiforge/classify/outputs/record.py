@@ -93,6 +93,8 @@ def json_text(value: Any) -> str:
         text = orjson.dumps(value).decode()
     except TypeError:  # orjson refuses lone surrogates; they are rare, so only then is the value walked
         text = orjson.dumps(_clean(value)).decode()
+    if text.isascii() and "\x7f" not in text:  # JSON has escaped all other control characters
+        return text
     return UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
