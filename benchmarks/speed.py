@@ -20,7 +20,7 @@ from ctiforge.core.files import file_sha256
 
 __all__ = ["classify_command", "first_records", "folder_size", "measure_cold_start", "measure_feed", "measure_install"]
 
-_SAMPLE_SECONDS = 0.1
+_SAMPLE_SECONDS = 0.3
 _TEXT = "A buffer is freed twice when the parser of Example CMS meets a short file"
 
 
