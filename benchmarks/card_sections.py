@@ -273,7 +273,7 @@ def _cost(subject: CardSubject) -> list[str]:
 
 
 def _side_by_side(found: dict[str, Any]) -> str:
-    ours, theirs = found["ctiforge"], found["transformers_roberta_base_size"]
+    ours, theirs = found["ours"], found["transformers_roberta_base_size"]
     return (
         f"Beside transformers' text-classification pipeline on a RoBERTa of base size ({theirs['parameters'] / 1e6:.0f} million random "
         f"weights, {theirs['precision']}, {theirs['threads']} threads, tokenizer: {theirs['tokenizer']}), on the same descriptions in one "

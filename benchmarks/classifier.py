@@ -73,7 +73,11 @@ PARTS: dict[str, Callable[[Subject], dict[str, Any]]] = {
     "cti_rcm": lambda it: measure_accuracy(it.tsv, it.vulnrichment, it.model),
     "dated": lambda it: measure_dated_splits(it.data, it.model, None if it.is_fast else "fast"),
     "int8": lambda it: measure_int8(it.tsv, it.model, it.encoder),
-    "feed": lambda it: measure_feed(it.vulnrichment, it.model, None if it.is_fast else _FEED_RECORDS_WITH_AN_ENCODER),
+    "feed": lambda it: (
+        measure_feed(it.vulnrichment, it.model)
+        if it.is_fast
+        else measure_feed(it.vulnrichment, it.model, _FEED_RECORDS_WITH_AN_ENCODER, runs=1)
+    ),
     "energy": lambda it: estimate_energy(it.results.get("feed"), it.encoder),
     "cold_start": lambda it: measure_cold_start(it.model),
     "side_by_side": lambda it: measure_side_by_side(it.data / "cve" / "trickest-cve-1999-2025.jsonl.xz", it.model),

@@ -170,7 +170,7 @@ def _speed(models: list[dict[str, Any]]) -> list[str]:
 
 
 def _side_by_side(result: dict[str, Any]) -> str:
-    ours, theirs = result["ctiforge"], result["transformers_roberta_base_size"]
+    ours, theirs = result["ours"], result["transformers_roberta_base_size"]
     return (
         f"Side by side on the same descriptions: `{ours['model']}`, from records to JSON Lines and with its start, "
         f"{ours['per_second']:,.0f} a second; transformers' pipeline with a RoBERTa-base-size model "

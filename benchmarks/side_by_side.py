@@ -48,7 +48,7 @@ def measure_side_by_side(feed: Path, model: str, records: int = 4000, texts: int
         "data": feed.name,
         "data_sha256": file_sha256(feed),
         "what": "descriptions spread evenly over the feed; the pipeline gets some of those that ctiforge gets",
-        "ctiforge": ours,
+        "ours": ours,
         "transformers_roberta_base_size": theirs,
         "ratio": round(ours["per_second"] / theirs["per_second"], 1),
         "load_average_before": round(load, 2),

@@ -23,6 +23,7 @@ import torch
 
 from ctiforge.core.errors import InputError, MissingExtraError, ModelError, RecipeError
 from ctiforge.core.files import file_sha256
+from ctiforge.models.encoder import load_encoder
 from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.descriptions import read_descriptions
@@ -147,8 +148,17 @@ class TestArtefact:
         file = trained.report.folder / "model.onnx"
         short, long = np.array([2, 7, 8, 3], dtype=np.int32), np.arange(2, 20, dtype=np.int32)
         alone = onnx_scores(file, TokenizedTexts([short]), 0)
-        beside = onnx_scores(file, TokenizedTexts([long, short]), 0)
+        beside = onnx_scores(file, TokenizedTexts([long, short]), 0, batch_size=2)
         assert beside[1] == pytest.approx(alone[0], abs=1e-4)
+
+    def test_a_text_is_read_as_if_it_were_alone(self, trained: Trained) -> None:
+        model = load_encoder(trained.report.folder)
+        texts = ["SQL injection in the login form", "A heap overflow in the parser of a very long list of crafted files", ""]
+        together = model.encode(texts, states=True)
+        for row, text in enumerate(texts):
+            alone = model.encode([text], states=True)
+            np.testing.assert_array_equal(together.logits[row], alone.logits[0])
+            np.testing.assert_array_equal(together.states[row], alone.states[0])
 
     def test_logits_for_a_blend(self, trained: Trained) -> None:
         with np.load(trained.report.folder / "run" / "development.npz", allow_pickle=False) as found:

@@ -23,7 +23,6 @@ from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verifie
 from ctiforge.models.cwe_model import Contribution, Contributions
 from ctiforge.models.linear import Calibration
 from ctiforge.models.onnx_runtime import open_session
-from ctiforge.models.token_batches import TokenizedTexts, padded, sorted_batches
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -34,7 +33,7 @@ ENCODER_FORMAT = "ctiforge-encoder/1"
 EXTRA = "accurate"
 
 _INT8, _HEAD, _TOKENIZER = "model.int8.onnx", "head.npz", "tokenizer.json"
-_TEXTS_AT_ONCE = 16
+_NO_STATES = np.zeros((0, 0), dtype=np.float32)
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,7 +69,6 @@ class EncoderModel:
         self.digest = digest
         self.name: str = manifest["name"]
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
-        self._pad_id = int(manifest["pad_id"])
         self._inputs = [str(name) for name in manifest["inputs"]]
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
@@ -81,28 +79,25 @@ class EncoderModel:
         self._session = open_session(onnx, threads=threads, extra=EXTRA)
 
     def encode(self, texts: list[str], *, states: bool = False) -> EncodedTexts:
-        """Run the encoder over texts, those of like length together.
+        """Run the encoder over texts, one at a time.
+
+        Activations get one 8-bit scale for all that is computed together, so a text in a batch would be answered a little
+        differently with other texts beside it; and on a CPU a batch is no faster (docs/lab-log.md).
 
         Args:
             states: keep the states of every token, which `contributions` needs.
         """
         encodings = self._tokenizer.encode_batch(texts)
-        tokens = TokenizedTexts([np.array(each.ids, dtype=np.int32) for each in encodings])
-        logits = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
-        embeddings: Floats | None = None
-        kept: list[Floats] = [np.zeros((0, 0), dtype=np.float32)] * len(texts)
         wanted = ["logits", "text_embedding", *(["token_states"] if states else [])]
-        for rows in sorted_batches(tokens.lengths, _TEXTS_AT_ONCE):
-            ids, mask = padded(tokens, rows, self._pad_id)
-            found = self._session.run(wanted, dict(zip(self._inputs, (ids, mask), strict=True)))
-            logits[rows] = found[0]
-            if embeddings is None:
-                embeddings = np.zeros((len(texts), found[1].shape[1]), dtype=np.float32)
-            embeddings[rows] = found[1]
-            if states:
-                for place, row in enumerate(rows):
-                    kept[row] = found[2][place, : len(tokens.ids[row])]
-        return EncodedTexts(logits, np.zeros((0, 0), np.float32) if embeddings is None else embeddings, kept, encodings)
+        logits = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
+        embeddings, kept = [], []
+        for row, encoding in enumerate(encodings):
+            given = (np.array([each], dtype=np.int64) for each in (encoding.ids, encoding.attention_mask))
+            found = self._session.run(wanted, dict(zip(self._inputs, given, strict=True)))
+            logits[row] = found[0][0]
+            embeddings.append(found[1][0])
+            kept.append(found[2][0] if states else _NO_STATES)
+        return EncodedTexts(logits, np.array(embeddings) if embeddings else _NO_STATES, kept, encodings)
 
     def score(self, texts: list[str], policy: str | None = None) -> ScoredByEncoder:
         """Score a batch of texts; see `ctiforge.models.cwe_model.CweModel`."""

@@ -123,8 +123,10 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def onnx_scores(file: Path, texts: TokenizedTexts, pad_id: int, *, threads: int = 0, batch_size: int = 16) -> Floats:
+def onnx_scores(file: Path, texts: TokenizedTexts, pad_id: int, *, threads: int = 0, batch_size: int = 1) -> Floats:
     """Return the logits of an exported model: float32, shape (n, K).
+
+    One text at a time, as the classifier reads them: the 8-bit scale of activations is that of what is computed together.
 
     Args:
         threads: for onnxruntime; 0 lets it choose.
