@@ -25,7 +25,7 @@ def cells(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("name", "data"), [
     ("a.jsonl", LINES.encode()), ("a.json", json.dumps(ROWS).encode()),
     ("a.json", json.dumps({"data": ROWS}, indent=1).encode()),
-    ("a.csv", b'prompt,n\n"one, ""two""",1\nthree\tfour \xc3\xa9,2\n'), ("a.jsonl.gz", gzip.compress(LINES.encode())),
+    ("a.csv", b'prompt,n\n"one, ""two""",1\nthree\tfour \xc3\xa9,2\n'), ("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
     ("a.jsonl.xz", lzma.compress(LINES.encode())), ("no-suffix", LINES.encode()), ("a.json", LINES.encode()),
     ("utf16.jsonl", LINES.encode("utf-16")),
 ])  # fmt: skip
