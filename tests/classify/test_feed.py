@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +64,27 @@ def test_several_processes_give_what_one_gives(tmp_path: Path, tiny_model: Path,
     together = run(path, tiny_model, workers=2, summary=summary)
     assert together == alone
     assert summary.records == 444
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads the environment of processes in /proc")
+def test_every_worker_multiplies_with_one_thread(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "_SMALL_FEED", 100)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    before = {process.pid for process in multiprocessing.active_children()}
+    results = classify_feed(
+        read_raw_records([str(write_feed(tmp_path / "feed.jsonl", 600))]),
+        ClassifierSettings(model=str(tiny_model)),
+        output="jsonl",
+        output_options=OPTIONS,
+        workers=2,
+    )
+    next(results)
+    started = [process.pid for process in multiprocessing.active_children() if process.pid not in before]
+    assert len(started) == 2
+    for pid in started:
+        assert b"OPENBLAS_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert sum(1 for _ in results) > 600
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_a_document_is_rendered_whole_from_several_processes(

@@ -222,6 +222,16 @@ def test_what_speaks_most_for_a_label_is_found_at_its_place() -> None:
             assert [part.value for part in most.strongest] == pytest.approx([values.max()])
 
 
+def test_many_long_texts_are_explained_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer())
+    scored = model.score(["sql inject", "An overflow, then SQL: overflow", "xyzzy"], "nvd")
+    asked = [(text, label) for text in range(3) for label in range(2)]
+    at_once = scored.contributions(asked, 6)
+    assert any(each.strongest for each in at_once)
+    monkeypatch.setattr("ctiforge.models.linear._MOST_CELLS", 1)
+    assert scored.contributions(asked, 6) == at_once
+
+
 def test_a_text_without_known_words_has_no_contributions() -> None:
     (found,) = LinearModel(MANIFEST, "", VOCABULARY, with_hidden_layer()).score(["xyzzy"], "nvd").contributions([(0, 0)], 6)
     assert found == (0.0, [])

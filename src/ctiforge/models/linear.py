@@ -264,13 +264,13 @@ class ScoredByNgrams:
         if not asked:
             return []
         pairs = np.array(asked, dtype=np.int64)
-        values, bounds = self.model.contributions(self.features, self.states, pairs[:, 0], pairs[:, 1])
-        # One row a pair, filled up with zeros, so that one call finds the strongest of all.
-        widths = np.diff(bounds)
+        widths = self.features.bounds[pairs[:, 0] + 1] - self.features.bounds[pairs[:, 0]]
         width = max(most, int(widths.max()))
         if len(asked) > 1 and len(asked) * width > _MOST_CELLS:
             half = len(asked) // 2
             return self.contributions(asked[:half], most) + self.contributions(asked[half:], most)
+        values, _ = self.model.contributions(self.features, self.states, pairs[:, 0], pairs[:, 1])
+        # One row a pair, filled up with zeros, so that one call finds the strongest of all.
         rows = np.zeros((len(asked), width), dtype=np.float32)
         rows[np.arange(width) < widths[:, None]] = np.maximum(values, 0)
         strongest = rows.argpartition(-most, axis=1)[:, -most:]
