@@ -37,7 +37,7 @@ HEAVY = (
     "requests", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers", "torch", "transformers", "trl", "yaml",
 )  # fmt: skip
 CORE_PACKAGES = {"numpy", "orjson", "Stemmer", "rich", "typer", "zstandard"}
-TRAIN_FOLDERS = {"train", "recipes", "corpus"}
+TRAIN_FOLDERS = {"train", "recipes", "corpus", "export"}
 
 
 def name_of(path: Path) -> str:

@@ -24,6 +24,9 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "kb": "kb:app",
         "corpus": "corpus:app",
         "train": "train:app",
+        "plan": "plan:plan",
+        "export": "export:app",
+        "bundle": "bundle:app",
         "bench": "bench:app",
     }
 )

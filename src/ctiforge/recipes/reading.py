@@ -18,10 +18,15 @@ __all__ = ["RecipeKind", "StrictModel", "bundled_recipe_path", "bundled_recipes"
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-RecipeKind = Literal["classifier", "corpus", "encoder"]
-"""What a recipe makes; a bundled recipe's file name starts with it and a hyphen."""
+RecipeKind = Literal["classifier", "corpus", "encoder", "lora"]
+"""What a recipe makes; a bundled recipe's file name starts with it and a hyphen, which may be left out."""
 
-_COPY_COMMAND = {"classifier": "ctiforge train cp", "corpus": "ctiforge corpus cp", "encoder": "ctiforge train cp"}
+_COPY_COMMAND = {
+    "classifier": "ctiforge train cp",
+    "corpus": "ctiforge corpus cp",
+    "encoder": "ctiforge train cp",
+    "lora": "ctiforge train cp",
+}
 
 
 class StrictModel(BaseModel):
@@ -87,8 +92,9 @@ def load_recipe_file(name_or_path: str | os.PathLike[str], kind: RecipeKind, mod
 
 def _read(name_or_path: str, kind: RecipeKind) -> tuple[str, str]:
     names = bundled_recipes(kind)
-    if name_or_path in names:
-        return bundled_recipe_path(name_or_path).read_text("utf-8"), name_or_path
+    for name in (name_or_path, f"{kind}-{name_or_path}"):
+        if name in names:
+            return bundled_recipe_path(name).read_text("utf-8"), name
     path = Path(name_or_path)
     try:
         return path.read_text("utf-8"), str(path)

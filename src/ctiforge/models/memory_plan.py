@@ -1,0 +1,234 @@
+"""How much memory a language model takes, to serve it and to fine-tune it, from its configuration alone.
+
+Parameters are counted on the model itself, made without memory (torch's meta device), so that every architecture that
+transformers knows is counted exactly. What a library keeps beside the tensors is an allowance, named as such.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ctiforge.core.errors import MissingExtraError, ModelError, SettingError, did_you_mean
+from ctiforge.models.shapes import KNOWN_SHAPES
+
+__all__ = [
+    "BITS",
+    "Parameters",
+    "Planned",
+    "Shape",
+    "Training",
+    "as_quantization",
+    "load_shape",
+    "plan_serving",
+    "plan_training",
+]
+
+PlanQuantization = Literal["fp32", "bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]
+
+BITS: Mapping[PlanQuantization, float] = MappingProxyType(
+    {"fp32": 32, "bf16": 16, "Q8_0": 8.5, "Q6_K": 6.5625, "Q5_K_M": 5.7, "Q4_K_M": 4.85}
+)
+"""Bits a weight, scales of the blocks included; for the M mixes, what they come to in a model of usual shape."""
+
+_RUNTIME = MappingProxyType({"serving": 0.9e9, "training": 0.75e9})
+"""Bytes that a process with torch (on a GPU: the driver's context and workspace) takes without a tensor."""
+_LIVE = 1.1
+"""Allocators hand out blocks: what is asked for takes about a tenth more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Numbers of parameters.
+
+    Attributes:
+        total: all that lie in memory.
+        effective: those that a token is multiplied with: without tables of embeddings of which it uses one row a layer.
+        embedding: of the input embedding (and the head, where it is the same).
+    """
+
+    total: int
+    effective: int
+    embedding: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a plan needs to know of a model.
+
+    Attributes:
+        cached: keys and values that one token leaves: pairs (numbers, window in tokens or None).
+        layers: of the language model.
+    """
+
+    name: str
+    parameters: Parameters
+    cached: tuple[tuple[int, int | None], ...]
+    layers: int
+    hidden: int
+    intermediate: int
+    attention: int
+    vocabulary: int
+    adapted: tuple[tuple[int, int], ...]
+    """Rows and columns of the linear layers that a LoRA recipe may adapt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Bytes to serve a model."""
+
+    quantization: PlanQuantization
+    context: int
+    weights: int
+    cache: int
+    work: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Bytes to fine-tune a model with LoRA."""
+
+    trainable: int
+    weights: int
+    adapter: int
+    activations: int
+    logits: int
+    total: int
+    checkpointing: bool
+
+
+def as_quantization(name: str) -> PlanQuantization:
+    """Return a precision by its name.
+
+    Raises:
+        SettingError: there is none of that name.
+    """
+    for each in BITS:
+        if each == name:
+            return each
+    raise SettingError(f"unknown quantization {name!r}", fix=f"choose of {', '.join(BITS)}")
+
+
+def load_shape(model: str) -> Shape:
+    """Return the shape of a model: a known name, a folder with config.json, or such a file.
+
+    Raises:
+        ModelError: there is no such model, or transformers does not know its architecture.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise MissingExtraError((error.name or "torch").partition(".")[0], "local") from None
+    settings = _settings(model)
+    tf: Any = transformers
+    try:
+        config = tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"})
+        text = config.get_text_config()
+        with torch.device("meta"):
+            made = tf.AutoModelForCausalLM.from_config(text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ModelError(f"{model}: transformers cannot make this model: {first}", fix="check its config.json") from None
+    tables = [each for name, each in made.named_parameters() if "embed_tokens_per_layer" in name]
+    total = sum(each.numel() for each in made.parameters())
+    looked_up = sum(each.numel() for each in tables)
+    linear = [
+        (each.out_features, each.in_features)
+        for name, each in made.named_modules()
+        if isinstance(each, torch.nn.Linear) and ".layers." in name and name.rpartition(".")[2] in _PROJECTIONS
+    ]
+    head_sizes = [each.out_features for name, each in made.named_modules() if name.endswith("self_attn.q_proj")]
+    return Shape(
+        name=model,
+        parameters=Parameters(total, total - looked_up, made.get_input_embeddings().weight.numel()),
+        cached=_cached(made, text),
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        intermediate=max((rows for rows, columns in linear if columns == text.hidden_size), default=text.intermediate_size),
+        attention=sum(head_sizes) // max(len(head_sizes), 1),
+        vocabulary=text.vocab_size,
+        adapted=tuple(linear),
+    )
+
+
+_PROJECTIONS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
+
+
+def _settings(model: str) -> Mapping[str, Any]:
+    if model in KNOWN_SHAPES:
+        return KNOWN_SHAPES[model]
+    path = Path(model).expanduser()
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        settings: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except OSError:
+        hint = did_you_mean(model, KNOWN_SHAPES) or f"a folder with config.json, or one of {', '.join(KNOWN_SHAPES)}"
+        raise ModelError(f"{model}: no such model", fix=hint) from None
+    except ValueError as error:
+        raise ModelError(f"{file}: not JSON: {error}", fix="copy the file again") from None
+    if not isinstance(settings, dict) or "model_type" not in settings:
+        raise ModelError(f"{file} names no model_type", fix="give the config.json of a model in the Hugging Face layout")
+    return settings
+
+
+def _cached(made: Any, config: Any) -> tuple[tuple[int, int | None], ...]:
+    """Return what the layers keep of a token. Layers that share another's keys and values keep none."""
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    sizes = {name: each.out_features for name, each in made.named_modules() if name.endswith(("k_proj", "v_proj"))}
+    own = config.num_hidden_layers - (getattr(config, "num_kv_shared_layers", 0) or 0)
+    found: list[tuple[int, int | None]] = []
+    for layer in range(own):
+        keys = [size for name, size in sizes.items() if f".layers.{layer}." in name]
+        both = sum(keys) if len(keys) > 1 else 2 * sum(keys)
+        found.append((both, config.sliding_window if kinds[layer] == "sliding_attention" else None))
+    return tuple(found)
+
+
+def plan_serving(shape: Shape, *, context: int = 4096, quantization: PlanQuantization = "bf16", batch: int = 1) -> Planned:
+    """Return the bytes of weights, of keys and values at a context, and of what is worked on."""
+    weights = int(shape.parameters.total * BITS[quantization] / 8)
+    number = 4 if quantization == "fp32" else 2
+    tokens = [(size, min(context, window) if window else context) for size, window in shape.cached]
+    cache = batch * number * sum(size * kept for size, kept in tokens)
+    chunk = min(context, 512) * batch
+    work = int(
+        _RUNTIME["serving"] + number * chunk * (4 * shape.hidden + 3 * shape.intermediate) + 4 * batch * shape.vocabulary
+    )
+    return Planned(quantization, context, weights, cache, work, weights + cache + work)
+
+
+def plan_training(
+    shape: Shape,
+    *,
+    rank: int,
+    tokens: int,
+    batch: int,
+    precision: Literal["bf16", "fp32"],
+    completion_tokens: int,
+    checkpointing: bool = False,
+) -> Training:
+    """Return the bytes of a LoRA fine-tuning step.
+
+    Args:
+        tokens: of an example, padding included; `batch` of them are computed at once.
+        completion_tokens: of an example, for which the head is computed.
+        checkpointing: whether activations within a layer are computed again when they are needed.
+    """
+    number = 2 if precision == "bf16" else 4
+    trainable = rank * sum(rows + columns for rows, columns in shape.adapted)
+    weights = shape.parameters.total * number
+    adapter = 16 * trainable  # fp32: weight, gradient, two moments
+    width = 14 * shape.hidden + 7 * shape.attention + 5 * shape.intermediate + 7 * rank
+    layer = batch * tokens * width * number
+    kept = batch * tokens * shape.hidden * number
+    activations = int(_LIVE * (shape.layers * kept + layer if checkpointing else shape.layers * layer))
+    logits = batch * completion_tokens * shape.vocabulary * (number + 3 * 4)
+    total = int(weights + adapter + activations + logits + _RUNTIME["training"])
+    return Training(trainable, weights, adapter, activations, logits, total, checkpointing)
