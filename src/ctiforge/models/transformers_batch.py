@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel", "answer_batch"]
 
 Tokens = list[int]
+_FEW_CHOICES = 26
+"""More choices than letters are labels, whose tokens are looked at as a trie."""
+_RANKED = 10
+_LEAST = 1e-12
 
 
 @dataclass(slots=True)
@@ -264,6 +268,8 @@ def _score(model: LoadedModel, requests: Sequence[GenerationRequest], prompts: S
     A choice is scored as it is and with a space before it, which are different tokens for most models; the probabilities of
     the two add up, as they do for servers that give the likeliest tokens.
     """
+    if all(len(request.choices) > _FEW_CHOICES and request.choices == requests[0].choices for request in requests):
+        return _score_labels(model, requests[0].choices, prompts)
     spellings = [[_spellings(model, choice) for choice in request.choices] for request in requests]
     # One row for a prompt and all but the last token of a spelling: single tokens share the prompt's own row.
     wanted = {
@@ -287,6 +293,19 @@ def _score(model: LoadedModel, requests: Sequence[GenerationRequest], prompts: S
         found = {choice: _log_sum([logprob(number, tokens) for tokens in each]) for choice, each in pairs if each}
         best = max(found, key=found.__getitem__, default="")
         replies.append(Generation(best, "stop", len(prompts[number]), 0, choice_logprobs=found))
+    return replies
+
+
+def _score_labels(model: LoadedModel, labels: Sequence[str], prompts: Sequence[Tokens]) -> list[Generation]:
+    """Return the log-probability of each label among all; see `ctiforge.models.label_scoring`."""
+    from ctiforge.models.label_scoring import LabelScorer
+
+    replies = []
+    for prompt, row in zip(prompts, LabelScorer(model, labels).score(prompts), strict=True):
+        found = {label: math.log(max(float(p), _LEAST)) for label, p in zip(labels, row, strict=True)}
+        order = sorted(found, key=found.__getitem__, reverse=True)
+        best = Generation(order[0], "stop", len(prompt), 0, choice_logprobs=found, confidence=math.exp(found[order[0]]))
+        replies.append(replace(best, ranked=tuple(order[:_RANKED])))
     return replies
 
 
