@@ -215,6 +215,41 @@ def test_faults_end_in_a_message_that_says_what_to_do(
         run(base, data, tmp_path / "out", recipe)
 
 
+def test_what_does_not_fit_is_said_before_a_weight_loads(corpus: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    from ctiforge.train import lora_memory
+
+    said: list[str] = []
+    base = write_tiny_random(tmp_path / "base")
+    free = 960_000_000
+    monkeypatch.setattr(lora_memory, "available_memory", lambda device: free)
+    recipe = fixed(load_lora_recipe("smoke"), size=64)
+    with pytest.raises(ModelError, match=r"a step needs \d\.\d GB .* and 1\.0 GB are free"):
+        run(base, corpus, tmp_path / "out", recipe)
+    assert not (tmp_path / "out" / "run.json").exists()
+    assert lora_memory.check_memory(
+        str(base), recipe.model_copy(update={"activation_checkpointing": "auto"}), "cpu", said.append
+    )
+    assert "with activations computed again" in said[-1]
+    free = 10**12
+    assert not lora_memory.check_memory(
+        str(base), recipe.model_copy(update={"activation_checkpointing": "auto"}), "cpu", said.append
+    )
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_may_be_computed_again(checkpointing: bool, corpus: Path, tmp_path: Path) -> None:
+    recipe = load_lora_recipe("smoke")
+    recipe = recipe.model_copy(
+        update={
+            "activation_checkpointing": checkpointing,
+            "stages": recipe.stages[:1],
+            "lora": recipe.lora.model_copy(update={"dropout": 0.0}),
+        }
+    )
+    made = run("tiny-random", corpus, tmp_path / "out", recipe)
+    assert made.evaluation_loss == pytest.approx(5.4, abs=0.3)
+
+
 def test_a_full_disk_leaves_the_checkpoint_before(corpus: Path, recipe_file: Path, tmp_path: Path, monkeypatch: Any) -> None:
     from transformers import Trainer
 

@@ -23,6 +23,7 @@ __all__ = [
     "Shape",
     "Training",
     "as_quantization",
+    "available_memory",
     "load_shape",
     "plan_serving",
     "plan_training",
@@ -35,10 +36,12 @@ BITS: Mapping[PlanQuantization, float] = MappingProxyType(
 )
 """Bits a weight, scales of the blocks included; for the M mixes, what they come to in a model of usual shape."""
 
-_RUNTIME = MappingProxyType({"serving": 0.9e9, "training": 0.75e9})
+_RUNTIME = MappingProxyType({"serving": 0.9e9, "training": 0.57e9})
 """Bytes that a process with torch (on a GPU: the driver's context and workspace) takes without a tensor."""
 _LIVE = 1.1
 """Allocators hand out blocks: what is asked for takes about a tenth more."""
+_ON_THE_WAY_BACK = 3.6
+"""A layer computed again has its activations, their gradients and what is between, in multiples of the activations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,28 @@ def as_quantization(name: str) -> PlanQuantization:
         if each == name:
             return each
     raise SettingError(f"unknown quantization {name!r}", fix=f"choose of {', '.join(BITS)}")
+
+
+def available_memory(device: str) -> int | None:
+    """Return the bytes that are free on a GPU or on this machine, within a container's limit; None if that is unknown."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines())
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            free = min(free, int(Path(limit).read_text("ascii")) - int(Path(used).read_text("ascii")))
+        except (OSError, ValueError):  # "max", or not in such a group
+            continue
+    return free
 
 
 def load_shape(model: str) -> Shape:
@@ -225,10 +250,11 @@ def plan_training(
     trainable = rank * sum(rows + columns for rows, columns in shape.adapted)
     weights = shape.parameters.total * number
     adapter = 16 * trainable  # fp32: weight, gradient, two moments
-    width = 14 * shape.hidden + 7 * shape.attention + 5 * shape.intermediate + 7 * rank
+    # What a layer keeps for the way back, in numbers a token: its norms, projections, rotations, gates and low-rank products.
+    width = 20 * shape.hidden + 9 * shape.attention + 7 * shape.intermediate + 8 * rank
     layer = batch * tokens * width * number
     kept = batch * tokens * shape.hidden * number
-    activations = int(_LIVE * (shape.layers * kept + layer if checkpointing else shape.layers * layer))
+    activations = int(_LIVE * (shape.layers * kept + _ON_THE_WAY_BACK * layer if checkpointing else shape.layers * layer))
     logits = batch * completion_tokens * shape.vocabulary * (number + 3 * 4)
     total = int(weights + adapter + activations + logits + _RUNTIME["training"])
     return Training(trainable, weights, adapter, activations, logits, total, checkpointing)

@@ -22,6 +22,7 @@ from ctiforge.models.adapters import attach_adapter
 from ctiforge.train.chat_examples import EncodedExamples, TurnEncoder, encode_examples
 from ctiforge.train.lora_base import add_adapter, base_folder, check_base, explain_memory, load_base
 from ctiforge.train.lora_corpus import LoraCorpus, kinds_of, load_lora_corpus
+from ctiforge.train.lora_memory import check_memory
 from ctiforge.train.lora_recipe import LoraRecipe, Stage
 from ctiforge.train.lora_trainer import CompletionTrainer, GroupCollator, example_order, last_checkpoint, rows
 from ctiforge.train.lora_watch import Watch
@@ -84,12 +85,23 @@ def run_train_lora(
     folder = base_folder(base, out)
     check_base(folder, recipe)
     material = load_lora_corpus(corpus, recipe)
+    checkpointing = check_memory(str(folder), recipe, chosen, report)
     loaded = load_base(folder, recipe, "cpu")
     fingerprint = _fingerprint(recipe, loaded.digest, material, chosen)
     _prepare(out, fingerprint, restart=restart)
     encoder = TurnEncoder(loaded.tokenizer, str(folder))
     try:
-        done = _Stages(recipe, loaded.model.to(chosen), loaded.tokenizer, encoder, material, out, report_to, report).run()
+        done = _Stages(
+            recipe,
+            loaded.model.to(chosen),
+            loaded.tokenizer,
+            encoder,
+            material,
+            out,
+            report_to,
+            report,
+            checkpointing=checkpointing,
+        ).run()
     except (RuntimeError, MemoryError) as error:
         raise explain_memory(error) or error from error
     adapter = out / "adapter"
@@ -124,7 +136,10 @@ class _Stages:
         out: Path,
         report_to: Sequence[str],
         report: Callable[[str], None],
+        *,
+        checkpointing: bool,
     ) -> None:
+        self._checkpointing = checkpointing
         self._recipe = recipe
         self._model = model
         self._tokenizer = tokenizer
@@ -239,7 +254,7 @@ class _Stages:
             optim="adamw_torch",
             bf16=recipe.precision == "bf16",
             use_cpu=self._model.device.type == "cpu",
-            gradient_checkpointing=recipe.activation_checkpointing is True,
+            gradient_checkpointing=self._checkpointing,
             logging_steps=5,
             logging_nan_inf_filter=False,
             save_steps=recipe.checkpoint_steps,
