@@ -132,3 +132,53 @@ def lora_gguf(
         raise _need_extra(error) from None
     convert_adapter(adapter_folder(adapter), gemma_folder() if base == "gemma3-270m" else Path(base), out)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB")
+
+
+@app.command("card")
+def card(
+    run: Annotated[Path, typer.Argument(help="Folder that `ctiforge train lora` wrote.")],
+    out: Annotated[Path, typer.Option(help="File to write, such as README.md.")],
+    name: Annotated[str | None, typer.Option(help="Of the model; the folder's name unless given.")] = None,
+    record: Annotated[list[Path] | None, typer.Option(help="record.json of `ctiforge bench run`; may be repeated.")] = None,
+    beside: Annotated[
+        list[Path] | None, typer.Option(help="record.json of another model, for comparison; may be repeated.")
+    ] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Corpus folder, for its datasheet.")] = None,
+    gguf_folder: Annotated[Path | None, typer.Option("--gguf", help="Folder that `ctiforge export gguf` wrote.")] = None,
+    base: Annotated[str | None, typer.Option(help="Folder, or known name, of the base, for the hardware table.")] = None,
+) -> None:
+    """Render a Hugging Face model card from manifests, records and the datasheet."""
+    try:
+        from ctiforge.bench.model_index import render_model_index
+        from ctiforge.bench.published import load_published
+        from ctiforge.bench.records import load_record
+        from ctiforge.cli.card_facts import comparisons, load_json
+        from ctiforge.export.card import CardFacts, render_card
+        from ctiforge.models.memory_plan import load_shape, plan_serving
+        from ctiforge.models.shapes import KNOWN_SHAPES
+    except ImportError as error:
+        raise _need_extra(error) from None
+    from ctiforge.core.files import write_text
+
+    training = load_json(run / "manifest.json")
+    called = name or run.resolve().name
+    records = [load_record(path) for path in record or ()]
+    others = [load_record(path) for path in beside or ()]
+    model = base or training["base"]["model"]
+    shape = load_shape(model) if base or model in KNOWN_SHAPES else None
+    facts = CardFacts(
+        name=called,
+        training=training,
+        front_matter=render_model_index(records[0], called) if records else "",
+        records=records,
+        shape=shape,
+        serving=[plan_serving(shape, quantization=each) for each in ("bf16", "Q8_0", "Q4_K_M")] if shape else (),
+        datasheet=load_json(corpus / "datasheet.json") if corpus else None,
+        gguf=load_json(gguf_folder / "manifest.json") if gguf_folder else None,
+        quantization=load_json(gguf_folder / "report.json")
+        if gguf_folder and (gguf_folder / "report.json").is_file()
+        else None,
+        comparison=comparisons(called, records, others, load_published()),
+    )
+    write_text(out, render_card(facts))
+    typer.echo(f"{out}: the card of {called}, {len(records)} record(s)")
