@@ -156,3 +156,34 @@ def test_gemma_goes_on_in_llama_cpp_as_in_transformers(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
     assert manifest["importance"]["texts"] == 3
     assert [each["sha256"] for each in manifest["files"]] == [each.sha256 for each in made]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_perplexity_is_that_of_the_weights_in_the_file(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from ctiforge.export.perplexity import measure_perplexities
+    from ctiforge.models.tiny_random import write_tiny_random
+
+    folder = write_tiny_random(tmp_path / "tiny", "gemma3")
+    tensors = load_file(folder / "model.safetensors")
+    names = {"self_attn.q_proj": "attn_q", "mlp.down_proj": "ffn_down"}
+    for scale, file in ((1.0, tmp_path / "same.gguf"), (0.0, tmp_path / "zero.gguf")):
+        writer = gguf.GGUFWriter(file, "gemma3")
+        writer.add_tensor("token_embd.weight", tensors["model.embed_tokens.weight"].numpy())
+        for layer in range(6):
+            for theirs, ours in names.items():
+                values = tensors[f"model.layers.{layer}.{theirs}.weight"].numpy() * np.float32(scale)
+                writer.add_tensor(f"blk.{layer}.{ours}.weight", values)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    texts = ["SQL injection in the login form", "CWE-89"]
+    whole, same, zero = measure_perplexities(folder, [tmp_path / "same.gguf", tmp_path / "zero.gguf"], texts)
+    assert same == pytest.approx(whole, rel=1e-6)
+    assert zero != pytest.approx(whole, rel=1e-4)
+    assert whole == pytest.approx(270, rel=0.2), "random weights know nothing of 270 tokens"
+    write_gguf(tmp_path / "other.gguf")
+    with pytest.raises(ModelError, match="is not a weight of this model"):
+        measure_perplexities(folder, [tmp_path / "other.gguf"], texts)

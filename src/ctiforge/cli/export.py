@@ -9,6 +9,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from ctiforge.cli.export_compare import compare
 from ctiforge.core.errors import MissingExtraError, SettingError
 
 __all__ = ["app"]
@@ -182,3 +183,6 @@ def card(
     )
     write_text(out, render_card(facts))
     typer.echo(f"{out}: the card of {called}, {len(records)} record(s)")
+
+
+app.command("compare")(compare)
