@@ -82,7 +82,8 @@ def facts() -> CardFacts:
     shape = Shape("example/base", Parameters(4_628_569_344, 2_279_759_104, 1), (), 35, 1536, 6144, 2048, 262144, ())
     gguf = {
         "importance": {"texts": 200},
-        "files": [{"quantization": "Q8_0", "bytes": 299_747_776, "parity": 0.96, "sha256": "12" * 32}],
+        "parity": 0.96,
+        "files": [{"quantization": "Q8_0", "bytes": 299_747_776, "sha256": "12" * 32}],
     }
     report = {
         "files": [

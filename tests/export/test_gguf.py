@@ -150,11 +150,10 @@ def test_gemma_goes_on_in_llama_cpp_as_in_transformers(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("\n".join(lines), "utf-8")
     made = run_export_gguf(gemma_folder(), tmp_path / "out", ("Q8_0", "Q4_K_M"), corpus=tmp_path / "train.jsonl")
     sizes = {each.quantization: each.size for each in made}
-    assert made[0].parity > 0.6
-    assert made[1].parity > 0.4
     assert sizes["Q4_K_M"] < sizes["Q8_0"] < 320e6
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
     assert manifest["importance"]["texts"] == 3
+    assert manifest["parity"] >= 0.75
     assert [each["sha256"] for each in manifest["files"]] == [each.sha256 for each in made]
 
 

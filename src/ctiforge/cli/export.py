@@ -115,7 +115,7 @@ def gguf(
         raise SettingError(f"unknown quantization {unknown[0]!r}", fix=f"choose of {', '.join(QUANTIZATIONS)}")
     chosen = [each for each in QUANTIZATIONS if each in wanted]
     for made in run_export_gguf(model, out, chosen, corpus=corpus, report=_reporter()):
-        typer.echo(f"{made.path}: {made.size / 1e6:,.1f} MB, {made.parity:.0%} as transformers, sha256 {made.sha256}")
+        typer.echo(f"{made.path}: {made.size / 1e6:,.1f} MB, sha256 {made.sha256}")
 
 
 @app.command("lora-gguf")

@@ -54,7 +54,8 @@ def compare(
     loaded = prepare_tasks([load_task(task, data)], protocol, limit)
     specs = {"parent": f"gguf:{gguf / files['F16']}" if parent == "F16" else f"hf:{parent}"}
     specs |= {name: f"gguf:{gguf / file}" for name, file in files.items() if name != "F16" or parent != "F16"}
-    runs = {name: gguf / "runs" / f"{task}-{name}" for name in specs}
+    called = loaded[0].task.name
+    runs = {name: gguf / "runs" / f"{called}-{name}" for name in specs}
     speeds = {name: _run(spec, loaded, protocol, runs[name], _say) for name, spec in specs.items()}
     perplexities = _perplexities(gguf, model, perplexity_corpus, texts, files)
     rows: list[dict[str, Any]] = []
@@ -62,7 +63,7 @@ def compare(
         found = compare_runs(runs["parent"], runs[name]).tasks[0]
         row: dict[str, Any] = {
             "quantization": name,
-            "task": task,
+            "task": called,
             "n": found.n,
             "accuracy": found.accuracy_b,
             "parent_accuracy": found.accuracy_a,
@@ -75,7 +76,7 @@ def compare(
             row |= {"perplexity": perplexities[name], "parent_perplexity": perplexities["parent"]}
         rows.append(row)
         if found.difference < -warn:
-            typer.echo(f"warning: {name} loses {-found.difference:.3f} of accuracy on {task} (n={found.n:,})", err=True)
+            typer.echo(f"warning: {name} loses {-found.difference:.3f} of accuracy on {called} (n={found.n:,})", err=True)
     report: dict[str, Any] = {
         "parent": parent,
         "protocol": protocol.name,
@@ -91,7 +92,7 @@ def compare(
         low, high = row["ci95"][0], row["ci95"][1]
         more = f", perplexity {row['perplexity']:.3f} ({row['parent_perplexity']:.3f})" if "perplexity" in row else ""
         typer.echo(
-            f"{row['quantization']}: {task} {row['accuracy']:.4f} against {row['parent_accuracy']:.4f} (n={row['n']:,}, "
+            f"{row['quantization']}: {called} {row['accuracy']:.4f} against {row['parent_accuracy']:.4f} (n={row['n']:,}, "
             f"{low:+.4f} to {high:+.4f}, p {row['p']:.2g}), {row['tokens_per_second']:,.0f} tokens/s{more}"
         )
 

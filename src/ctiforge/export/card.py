@@ -257,7 +257,6 @@ def _quantization(facts: CardFacts) -> str:
             (
                 file["quantization"],
                 f"{file['bytes'] / 1e6:,.1f}",
-                f"{file['parity']:.0%}",
                 _number(row.get("accuracy")),
                 "" if "difference" not in row else f"{row['difference']:+.4f} (p {row['p']:.2g})",
                 _number(row.get("perplexity")),
@@ -265,10 +264,11 @@ def _quantization(facts: CardFacts) -> str:
                 f"`{file['sha256'][:16]}`",
             )
         )
-    header = ("file", "MB", "as transformers", "accuracy", "against its parent", "perplexity", "tokens/s", "SHA-256")
+    header = ("file", "MB", "accuracy", "against its parent", "perplexity", "tokens/s", "SHA-256")
     given = facts.gguf.get("importance")
-    note = "" if not given else f"Importance matrix: {given['texts']:,} records of the training corpus, no other text.\n\n"
-    return "## Quantized files\n\n" + note + _table(header, rows)
+    note = f"Before quantization, llama.cpp wrote {facts.gguf['parity']:.0%} of a few texts as transformers did."
+    note += "" if not given else f" Importance matrix: {given['texts']:,} records of the training corpus, no other text."
+    return "## Quantized files\n\n" + note + "\n\n" + _table(header, rows)
 
 
 def _citation(facts: CardFacts) -> str:

@@ -36,7 +36,6 @@ class MadeGguf:
     size: int
     sha256: str
     types: dict[str, int]
-    parity: float
 
 
 def run_export_gguf(
@@ -73,22 +72,22 @@ def run_export_gguf(
     with tempfile.TemporaryDirectory(dir=out, prefix=".convert-") as scratch:
         full = Path(scratch) / "full.gguf"
         convert_model(folder, full, report=report)
+        parity = measure_parity(folder, full)
+        report(f"{folder.name}: llama.cpp writes {parity:.0%} as transformers does, before quantization")
+        if parity < PARITY_FLOOR:
+            raise ModelError(
+                f"{folder}: llama.cpp writes only {parity:.0%} as transformers does",
+                fix="it reads this architecture or tokenizer in another way: check the layer pattern in config.json",
+            )
         for quantization in quantizations:
             target = out / f"{stem}-{quantization}.gguf"
             report(f"{target.name}: quantizing")
             done = quantize_gguf(full, target, quantization, importance=importance, report=report)
-            parity = measure_parity(folder, target)
-            report(f"{target.name}: {parity:.0%} of the likeliest tokens are those of transformers")
-            if quantization in PARITY_FLOOR and parity < PARITY_FLOOR[quantization]:
-                target.unlink()
-                raise ModelError(
-                    f"{target.name}: only {parity:.0%} of its likeliest tokens are those of transformers",
-                    fix="llama.cpp reads this architecture or tokenizer in another way: check config.json's layer pattern",
-                )
-            made.append(MadeGguf(quantization, target, done.size, file_sha256(target), dict(done.types), parity))
+            made.append(MadeGguf(quantization, target, done.size, file_sha256(target), dict(done.types)))
     words: dict[str, Any] = {
         "kind": "gguf",
         "source": {"folder": folder.name, "digest": folder_digest(folder)},
+        "parity": parity,
         "files": [
             {
                 "name": each.path.name,
@@ -96,7 +95,6 @@ def run_export_gguf(
                 "bytes": each.size,
                 "sha256": each.sha256,
                 "types": each.types,
-                "parity": each.parity,
             }
             for each in made
         ],
