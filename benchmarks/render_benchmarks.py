@@ -37,6 +37,7 @@ def rendered() -> dict[Path, str]:
     readme = (HERE / "README.md").read_text("utf-8")
     for name, part in {
         "harness": _harness(json.loads((RESULTS / "harness.json").read_text("utf-8"))),
+        "factory": _factory(json.loads((RESULTS / "factory.json").read_text("utf-8"))),
         "rescore": _rescore([json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("rescore-*.json"))]),
         "end to end": _lower_headings(render_markdown([load_record(RECORDS / END_TO_END)])),
     }.items():
@@ -69,6 +70,34 @@ def _harness(result: dict[str, Any]) -> str:
         f"{result['peak_memory_mb']:.0f} MB at most ({machine['processor']}, {machine['cores']} cores). "
         "Keeping, scoring under every rule and the record are in it.\n"
     )
+
+
+def _factory(results: dict[str, Any]) -> str:
+    lines = [
+        "| completions | examples x tokens | of them completion | plain, tokens/s | ours, tokens/s | ratio | loss differs by |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, words in {"whole": "with evidence", "last-line": "the answer alone"}.items():
+        step = results["step"][name]
+        speed = step["tokens_per_second"]
+        lines.append(
+            f"| {words} | {step['examples']} x {step['tokens'] // step['examples']} | {step['completion_tokens']} | "
+            f"{speed['plain']:.0f} | {speed['ours']:.0f} | **{step['ratio']:.2f}** | {step['largest_relative_loss_difference']:.0e} |"
+        )
+    lines += [
+        "",
+        "| examples x tokens | activations | planned, GB | measured, GB | planned / measured |",
+        "|---|---|---|---|---|",
+    ]
+    for step in results["memory"]["steps"]:
+        kept = "computed again" if step["checkpointing"] else "kept"
+        lines.append(
+            f"| {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | {step['measured'] / 1e9:.2f} | "
+            f"{step['planned_over_measured']:.2f} |"
+        )
+    machine = results["step"]["machine"]
+    lines += ["", f"({machine['processor']}, {machine['cores']} cores.)"]
+    return "\n".join(lines) + "\n"
 
 
 def _rescore(results: list[dict[str, Any]]) -> str:
