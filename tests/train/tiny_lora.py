@@ -14,12 +14,12 @@ from pathlib import Path
 WEAKNESSES = {"CWE-79": "cross-site scripting in the search page", "CWE-89": "SQL injection in the login form"}
 
 
-def write_corpus(folder: Path, count: int = 24) -> Path:
+def write_corpus(folder: Path, count: int = 24, development: int = 6) -> Path:
     """Write train.jsonl and development.jsonl."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, first in (("train", 0), ("development", 1000)):
         rows = []
-        for number in range(first, first + (count if split == "train" else 6)):
+        for number in range(first, first + (count if split == "train" else development)):
             label = list(WEAKNESSES)[number % 2]
             kind = "qa" if number % 3 == 2 else "rcm"
             rows.append(

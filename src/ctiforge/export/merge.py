@@ -20,6 +20,7 @@ from ctiforge.export.model_folder import (
     relative_difference,
 )
 from ctiforge.models.adapters import attach_adapter
+from ctiforge.models.language_classifier import LANGUAGE_FORMAT
 from ctiforge.models.transformers_local import check_model_folder, folder_digest
 
 __all__ = ["TOLERANCE", "Merged", "adapter_folder", "run_merge", "save_model"]
@@ -80,16 +81,20 @@ def run_merge(adapter: Path, base: Path, out: Path, *, precision: Precision = "b
             f"the merged model's logits are off by {difference:.1e} of the largest, more than {TOLERANCE[precision]:.0e}",
             fix="merge in fp32" if precision == "bf16" else "report this with the versions of torch and peft",
         )
+    training = _manifest(folder)
     with new_folder(out) as part:
         save_model(merged, tokenizer, part)
         words = {
             "kind": "merged-model",
+            "format": LANGUAGE_FORMAT,
+            **{name: (training or {}).get(name) for name in ("calibration", "threshold", "label_scoring")},
+            "labels": (training or {}).get("labels") or [],
             "base": {"folder": base.name, "digest": digest} | ({"model": trained["model"]} if trained else {}),
             "adapter": {"folder": folder.parent.name, "sha256": file_sha256(folder / "adapter_model.safetensors")},
             "precision": precision,
             "largest_logit_difference": difference,
             "digest": folder_digest(part),
-            "training": _manifest(folder),
+            "training": training,
             "versions": package_versions(_PACKAGES),
             "git_revision": git_revision(),
         }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ctiforge.core.errors import ModelError
 from ctiforge.core.files import write_json
@@ -36,6 +37,8 @@ TEXT_CLASSES: Mapping[str, str] = MappingProxyType(
 """Multimodal architectures, and the class of their language model alone."""
 
 _TOLERANCE = 1e-5
+_RANKING = ("format", "labels", "calibration", "threshold", "label_scoring")
+"""What `ctiforge classify` needs of a merged model's manifest."""
 _PREFIX = "model.language_model."
 
 
@@ -95,7 +98,7 @@ def run_extract_text(folder: Path, out: Path, *, precision: Precision = "bf16") 
     text.generation_config = whole.generation_config
     with new_folder(out) as part:
         save_model(text, tokenizer, part)
-        words = {
+        words: dict[str, Any] = {
             "kind": "text-model",
             "source": {"folder": folder.name, "digest": folder_digest(folder), "architecture": name},
             "architecture": kind.__name__,
@@ -107,7 +110,8 @@ def run_extract_text(folder: Path, out: Path, *, precision: Precision = "bf16") 
             "git_revision": git_revision(),
         }
         if (folder / "manifest.json").is_file():
-            words["source_manifest"] = json.loads((folder / "manifest.json").read_text("utf-8"))
+            source = json.loads((folder / "manifest.json").read_text("utf-8"))
+            words = {name: source[name] for name in _RANKING if name in source} | words | {"source_manifest": source}
         write_json(part / "manifest.json", words)
     return Extracted(out, str(words["digest"]), difference, kept, everything - kept)
 

@@ -14,7 +14,7 @@ __all__ = ["load_cwe_model"]
 
 
 def load_cwe_model(folder: str | os.PathLike[str], shipped: Mapping[str, Path], *, threads: int = 1) -> CweModel:
-    """Load and verify a linear model, an encoder or a blend of both.
+    """Load and verify a linear model, an encoder, a blend of both, or a fine-tuned language model.
 
     Args:
         shipped: folders of the models that ship with ctiforge, by name: a blend may name one of them as its part.
@@ -34,4 +34,8 @@ def load_cwe_model(folder: str | os.PathLike[str], shipped: Mapping[str, Path], 
         from ctiforge.models.encoder import load_encoder
 
         return load_encoder(source, threads=threads)
+    if kind == "ctiforge-language-model":
+        from ctiforge.models.language_classifier import load_language_classifier
+
+        return load_language_classifier(source, threads=threads)
     return load_linear_model(source)

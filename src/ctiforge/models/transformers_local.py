@@ -14,7 +14,7 @@ from ctiforge.core.files import file_sha256, sha256
 from ctiforge.models.generation import Generation, GenerationRequest, ModelInfo
 from ctiforge.models.transformers_batch import LoadedModel, answer_batch
 
-__all__ = ["Dtype", "TransformersModel", "check_model_folder", "folder_digest"]
+__all__ = ["Dtype", "TransformersModel", "check_model_folder", "check_packages", "folder_digest"]
 
 Dtype = Literal["auto", "bf16", "fp32"]
 
@@ -69,7 +69,7 @@ class TransformersModel:
             raise SettingError(f"batch_size is {batch_size}", fix="give a number above 0")
         self._path = Path(path).expanduser()
         self._adapter = Path(adapter).expanduser() if adapter is not None else None
-        _check_packages(with_adapter=adapter is not None)
+        check_packages(with_adapter=adapter is not None)
         check_model_folder(self._path)
         if self._adapter is not None:
             check_model_folder(self._adapter, "adapter_config.json")
@@ -202,7 +202,12 @@ def check_model_folder(folder: Path, config: str = "config.json") -> None:
         raise ModelError(f"{folder} has no .safetensors file: {why}", fix="convert or copy the weights as .safetensors")
 
 
-def _check_packages(*, with_adapter: bool) -> None:
+def check_packages(*, with_adapter: bool) -> None:
+    """Check that what models in the Hugging Face layout need is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
     for package in ("torch", "transformers", *(["peft"] if with_adapter else [])):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "local")

@@ -22,6 +22,7 @@ from ctiforge.models.adapters import attach_adapter
 from ctiforge.train.chat_examples import EncodedExamples, TurnEncoder, encode_examples
 from ctiforge.train.lora_base import add_adapter, base_folder, check_base, explain_memory, load_base
 from ctiforge.train.lora_corpus import LoraCorpus, kinds_of, load_lora_corpus
+from ctiforge.train.lora_labels import measure_labels
 from ctiforge.train.lora_memory import check_memory
 from ctiforge.train.lora_recipe import LoraRecipe, Stage
 from ctiforge.train.lora_trainer import CompletionTrainer, GroupCollator, example_order, last_checkpoint, rows
@@ -91,7 +92,7 @@ def run_train_lora(
     _prepare(out, fingerprint, restart=restart)
     encoder = TurnEncoder(loaded.tokenizer, str(folder))
     try:
-        done = _Stages(
+        stages = _Stages(
             recipe,
             loaded.model.to(chosen),
             loaded.tokenizer,
@@ -101,7 +102,8 @@ def run_train_lora(
             report_to,
             report,
             checkpointing=checkpointing,
-        ).run()
+        )
+        done = stages.run()
     except (RuntimeError, MemoryError) as error:
         raise explain_memory(error) or error from error
     adapter = out / "adapter"
@@ -110,8 +112,22 @@ def run_train_lora(
     if recipe.base.chat_template != "own":
         (adapter / "chat_template.jinja").write_text(loaded.tokenizer.chat_template, "utf-8")
     digest = file_sha256(adapter / "adapter_model.safetensors")
+    labels: dict[str, Any] = {"labels": [], "calibration": None, "threshold": None, "label_scoring": None}
+    if recipe.evaluation.labels and any("rcm" in stage.limits for stage in recipe.stages):
+        labels = _measured_once(
+            out / "labels.json",
+            digest,
+            lambda: measure_labels(
+                attach_adapter(stages.model, adapter),
+                loaded.tokenizer,
+                encoder,
+                material,
+                recipe.evaluation.labels,
+                report=report,
+            ),
+        )
     seconds = sum(each.words["seconds"] for each in done)
-    _write_manifest(out, recipe, folder, loaded.digest, material, done, digest, chosen, fingerprint)
+    _write_manifest(out, recipe, folder, loaded.digest, material, done, digest, chosen, fingerprint, labels)
     return MadeAdapter(
         adapter, digest, sum(each.words["examples"] for each in done), seconds, done[-1].words["evaluation"].get("eval_loss")
     )
@@ -141,7 +157,7 @@ class _Stages:
     ) -> None:
         self._checkpointing = checkpointing
         self._recipe = recipe
-        self._model = model
+        self.model = model
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._corpus = corpus
@@ -172,7 +188,7 @@ class _Stages:
         watched = self._corpus.development_rows(stage, recipe.evaluation.examples)
         held = encode_examples(watched, self._encoder, batches.max_tokens).examples
         torch.manual_seed(recipe.seed)
-        model = attach_adapter(self._model, before, trainable=True) if before else add_adapter(self._model, recipe)
+        model = attach_adapter(self.model, before, trainable=True) if before else add_adapter(self.model, recipe)
         checkpoint = last_checkpoint(folder / "checkpoints")
         done_steps = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         watch = Watch(
@@ -223,7 +239,7 @@ class _Stages:
         }
         write_json(folder / "done.json", words)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        self._model = model.unload()
+        self.model = model.unload()
 
     def _encode(self, chosen: Sequence[Any], stage: Stage) -> EncodedExamples:
         encoded = encode_examples(chosen, self._encoder, self._recipe.batches.max_tokens)
@@ -253,7 +269,7 @@ class _Stages:
             max_grad_norm=recipe.optimization.max_gradient_norm,
             optim="adamw_torch",
             bf16=recipe.precision == "bf16",
-            use_cpu=self._model.device.type == "cpu",
+            use_cpu=self.model.device.type == "cpu",
             gradient_checkpointing=self._checkpointing,
             logging_steps=5,
             logging_nan_inf_filter=False,
@@ -268,7 +284,7 @@ class _Stages:
             disable_tqdm=True,
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
-            dataloader_pin_memory=self._model.device.type != "cpu",
+            dataloader_pin_memory=self.model.device.type != "cpu",
         )
 
 
@@ -276,6 +292,17 @@ def _printer() -> Any:
     from transformers import PrinterCallback
 
     return PrinterCallback
+
+
+def _measured_once(file: Path, digest: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what was measured of an adapter before, or measure it now."""
+    if file.is_file():
+        words: dict[str, Any] = orjson.loads(file.read_bytes())
+        if words.pop("adapter_sha256", None) == digest:
+            return words
+    found = measure()
+    write_json(file, found | {"adapter_sha256": digest})
+    return found
 
 
 def _choose_device(device: str, recipe: LoraRecipe) -> str:
@@ -330,6 +357,7 @@ def _write_manifest(
     digest: str,
     device: str,
     fingerprint: str,
+    labels: dict[str, Any],
 ) -> None:
     manifest = {
         "kind": "lora-adapter",
@@ -338,6 +366,7 @@ def _write_manifest(
         "corpus": {"folder": corpus.folder.name, "sha256": corpus.digests},
         "stages": [each.words for each in done],
         "adapter_sha256": digest,
+        **labels,
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         "threads": torch.get_num_threads(),
         "fingerprint": fingerprint,

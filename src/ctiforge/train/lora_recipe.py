@@ -86,6 +86,8 @@ class Evaluation(StrictModel):
     samples: Annotated[int, Field(ge=0)] = 3
     """Completions that are generated and shown."""
     sample_tokens: _Count = 48
+    labels: Annotated[int, Field(ge=0)] = 256
+    """Records that the probabilities of labels are calibrated on when all is done; 0: the model will not rank labels."""
 
 
 class Stage(StrictModel):
