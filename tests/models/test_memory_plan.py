@@ -52,7 +52,7 @@ def test_training_takes_less_where_activations_are_computed_again() -> None:
         plan_training(shape, rank=64, tokens=4096, batch=2, precision="bf16", completion_tokens=100, checkpointing=each)
         for each in (False, True)
     )
-    assert again.activations < kept.activations / 10
+    assert again.activations < kept.activations / 5
     assert kept.trainable == 64 * sum(rows + columns for rows, columns in shape.adapted)
     assert 100e6 < kept.trainable < 150e6
 

@@ -220,10 +220,18 @@ def test_what_does_not_fit_is_said_before_a_weight_loads(corpus: Path, tmp_path:
 
     said: list[str] = []
     base = write_tiny_random(tmp_path / "base")
-    free = 960_000_000
-    monkeypatch.setattr(lora_memory, "available_memory", lambda device: free)
     recipe = fixed(load_lora_recipe("smoke"), size=64)
-    with pytest.raises(ModelError, match=r"a step needs \d\.\d GB .* and 1\.0 GB are free"):
+    free = 0
+    monkeypatch.setattr(lora_memory, "available_memory", lambda device: free)
+    needs = []
+    for checkpointing in (True, False):
+        changed = recipe.model_copy(update={"activation_checkpointing": checkpointing})
+        with pytest.raises(ModelError) as error:
+            lora_memory.check_memory(str(base), changed, "cpu", said.append)
+        needs.append(float(str(error.value).split("needs ")[1].split(" GB")[0]))
+    assert needs[0] + 0.3 < needs[1]
+    free = int(1e9 * sum(needs) / 2)
+    with pytest.raises(ModelError, match=r"a step needs \d\.\d GB .* GB are free"):
         run(base, corpus, tmp_path / "out", recipe)
     assert not (tmp_path / "out" / "run.json").exists()
     assert lora_memory.check_memory(
