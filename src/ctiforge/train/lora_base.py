@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -155,7 +156,8 @@ def add_adapter(model: Any, recipe: LoraRecipe) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, settings)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # libraries among themselves
+            return get_peft_model(model, settings)
     except ValueError as error:
         raise ModelError(f"no adapter can be put on this base: {error}", fix="change lora.targets in the recipe") from error
 
