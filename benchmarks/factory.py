@@ -1,6 +1,6 @@
 """What the factory's own ways of computing save, and how well its memory planner foretells; results/factory.json.
 
-.venv/bin/python benchmarks/factory.py --corpus runs/card-2021 [--base FOLDER] [--tuned FOLDER] [--only step,memory,labels]
+.venv/bin/python benchmarks/factory.py --corpus runs/card-2021 [--base FOLDER] [--adapter FOLDER] [--only step,memory,labels]
 
 step     a training step of ours and of TRL's SFTTrainer as it is, on the same examples and model, in turn
 memory   the planner's figure for a step and the peak that a process really had

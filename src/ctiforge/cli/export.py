@@ -38,6 +38,12 @@ def _reporter() -> Callable[[str], None]:
     return report
 
 
+def _base_folder(base: str) -> Path:
+    from ctiforge.models.gemma import gemma_folder
+
+    return gemma_folder() if base == "gemma3-270m" else Path(base)
+
+
 @app.command("merge")
 def merge(
     adapter: Annotated[Path, typer.Argument(help="Folder that `ctiforge train lora` wrote, or of an adapter.")],
@@ -49,11 +55,9 @@ def merge(
     try:
         from ctiforge.export.merge import run_merge
         from ctiforge.export.model_folder import as_precision
-        from ctiforge.models.gemma import gemma_folder
     except ImportError as error:
         raise _need_extra(error) from None
-    folder = gemma_folder() if base == "gemma3-270m" else Path(base)
-    made = run_merge(adapter, folder, out, precision=as_precision(precision))
+    made = run_merge(adapter, _base_folder(base), out, precision=as_precision(precision))
     typer.echo(
         f"{made.folder}: digest {made.digest}; logits differ from base and adapter by {made.difference:.1e} of the largest\n"
         f"next: ctiforge export gguf {made.folder} --out {made.folder}-gguf"
@@ -128,10 +132,9 @@ def lora_gguf(
     try:
         from ctiforge.export.gguf import convert_adapter
         from ctiforge.export.merge import adapter_folder
-        from ctiforge.models.gemma import gemma_folder
     except ImportError as error:
         raise _need_extra(error) from None
-    convert_adapter(adapter_folder(adapter), gemma_folder() if base == "gemma3-270m" else Path(base), out)
+    convert_adapter(adapter_folder(adapter), _base_folder(base), out)
     typer.echo(f"{out}: {out.stat().st_size / 1e6:,.1f} MB")
 
 
