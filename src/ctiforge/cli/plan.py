@@ -28,10 +28,14 @@ def plan(
 ) -> None:
     """Count parameters and say what serving, and training by a recipe, takes, from the configuration alone."""
     try:
-        from ctiforge.models.memory_plan import BITS, as_quantization, load_shape, plan_serving, plan_training
+        from ctiforge.models.memory_plan import BITS, as_quantization, load_shape, plan_serving
         from ctiforge.models.shapes import KNOWN_SHAPES
+
+        if recipe is not None:
+            from ctiforge.train.lora_memory import plan_recipe
+            from ctiforge.train.lora_recipe import load_lora_recipe
     except ImportError as error:
-        raise MissingExtraError((error.name or "torch").split(".")[0], "local") from None
+        raise MissingExtraError((error.name or "torch").split(".")[0], "local" if recipe is None else "lora") from None
     if known:
         for name in KNOWN_SHAPES:
             typer.echo(name)
@@ -44,22 +48,9 @@ def plan(
     serving = [plan_serving(shape, context=context, quantization=as_quantization(each), batch=batch) for each in wanted]
     training = []
     if recipe is not None:
-        from ctiforge.train.lora_recipe import load_lora_recipe
-
         settings = load_lora_recipe(recipe)
         options = [False, True] if settings.activation_checkpointing == "auto" else [settings.activation_checkpointing is True]
-        training = [
-            plan_training(
-                shape,
-                rank=settings.lora.rank,
-                tokens=settings.batches.max_tokens,
-                batch=settings.batches.size,
-                precision=settings.precision,
-                completion_tokens=settings.batches.max_tokens // 8,
-                checkpointing=option,
-            )
-            for option in options
-        ]
+        training = [plan_recipe(shape, settings, checkpointing=option) for option in options]
     if as_json:
         words = {"model": model, "parameters": asdict(shape.parameters), "serving": [asdict(each) for each in serving]}
         typer.echo(json.dumps(words | {"training": [asdict(each) for each in training]}))

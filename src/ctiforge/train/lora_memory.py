@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ctiforge.core.errors import ModelError
-from ctiforge.models.memory_plan import Training, available_memory, load_shape, plan_training
+from ctiforge.models.memory_plan import Shape, Training, available_memory, load_shape, plan_training
 from ctiforge.train.lora_recipe import LoraRecipe
 
-__all__ = ["check_memory"]
+__all__ = ["check_memory", "plan_recipe"]
 
 _COMPLETION_SHARE = 8
 """Of an example's tokens, one in so many is taken to be of the completion."""
+
+
+def plan_recipe(shape: Shape, recipe: LoraRecipe, *, checkpointing: bool) -> Training:
+    """Return what a step of a recipe needs when every example is as long as allowed."""
+    return plan_training(
+        shape,
+        rank=recipe.lora.rank,
+        tokens=recipe.batches.max_tokens,
+        batch=recipe.batches.size,
+        precision=recipe.precision,
+        completion_tokens=max(recipe.batches.max_tokens // _COMPLETION_SHARE, 1),
+        checkpointing=checkpointing,
+    )
 
 
 def check_memory(folder: str, recipe: LoraRecipe, device: str, report: Callable[[str], None]) -> bool:
@@ -22,21 +35,10 @@ def check_memory(folder: str, recipe: LoraRecipe, device: str, report: Callable[
     """
     shape = load_shape(folder)
 
-    def plan(*, checkpointing: bool) -> Training:
-        return plan_training(
-            shape,
-            rank=recipe.lora.rank,
-            tokens=recipe.batches.max_tokens,
-            batch=recipe.batches.size,
-            precision=recipe.precision,
-            completion_tokens=max(recipe.batches.max_tokens // _COMPLETION_SHARE, 1),
-            checkpointing=checkpointing,
-        )
-
     free = available_memory(device)
-    chosen = plan(checkpointing=recipe.activation_checkpointing is True)
+    chosen = plan_recipe(shape, recipe, checkpointing=recipe.activation_checkpointing is True)
     if recipe.activation_checkpointing == "auto" and free is not None and chosen.total > free:
-        chosen = plan(checkpointing=True)
+        chosen = plan_recipe(shape, recipe, checkpointing=True)
     how = " with activations computed again" if chosen.checkpointing else ""
     there = "" if free is None else f" of {free / 1e9:.1f} GB that are free"
     report(f"memory: {chosen.total / 1e9:.1f} GB at most{there}{how}; {chosen.trainable:,} weights are trained")
