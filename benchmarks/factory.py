@@ -1,6 +1,7 @@
 """What the factory's own ways of computing save, and how well its memory planner foretells; results/factory.json.
 
-.venv/bin/python benchmarks/factory.py --corpus runs/card-2021 [--base FOLDER] [--adapter FOLDER] [--only step,memory,labels]
+.venv/bin/python benchmarks/factory.py --corpus runs/card-2021 [--base FOLDER] [--only step,memory,labels] [--device cuda]
+                                       [--adapter FOLDER --recipe NAME --items 200 --batch 8]
 
 step     a training step of ours and of TRL's SFTTrainer as it is, on the same examples and model, in turn
 memory   the planner's figure for a step and the peak that a process really had
@@ -27,7 +28,7 @@ from machine import describe_machine
 from ctiforge.core.files import write_json
 from ctiforge.models.gemma import gemma_folder
 from ctiforge.models.memory_plan import load_shape, plan_training
-from ctiforge.train.chat_examples import TurnEncoder, encode_examples
+from ctiforge.train.chat_examples import TurnEncoder, encode_examples, last_line
 from ctiforge.train.lora_base import add_adapter, load_base
 from ctiforge.train.lora_corpus import load_lora_corpus
 from ctiforge.train.lora_recipe import LoraRecipe, load_lora_recipe
@@ -37,9 +38,9 @@ RESULTS = Path(__file__).parent / "results" / "factory.json"
 PARTS = ("step", "memory", "labels")
 
 
-def load(base: Path, corpus: Path, recipe: LoraRecipe, count: int) -> tuple[Any, Any, list[Any]]:
+def load(base: Path, corpus: Path, recipe: LoraRecipe, count: int, device: str = "cpu") -> tuple[Any, Any, list[Any]]:
     """Return a model with an adapter, its tokenizer and examples that are as long as each other."""
-    loaded = load_base(base, recipe, "cpu")
+    loaded = load_base(base, recipe, device)
     torch.manual_seed(recipe.seed)
     model = add_adapter(loaded.model, recipe)
     material = load_lora_corpus(corpus, recipe)
@@ -50,7 +51,7 @@ def load(base: Path, corpus: Path, recipe: LoraRecipe, count: int) -> tuple[Any,
     return model, loaded.tokenizer, middle[:count]
 
 
-def measure_step(base: Path, corpus: Path, size: int = 4, repeats: int = 5) -> dict[str, Any]:
+def measure_step(base: Path, corpus: Path, device: str, size: int = 4, repeats: int = 5) -> dict[str, Any]:
     """Time training steps of both trainers in turn, with completions as the corpus has them and with the answer alone."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
@@ -58,11 +59,11 @@ def measure_step(base: Path, corpus: Path, size: int = 4, repeats: int = 5) -> d
     found: dict[str, Any] = {}
     for completions in ("whole", "last-line"):
         recipe = load_lora_recipe("gemma3-270m").model_copy(update={"completions": completions})
-        model, tokenizer, examples = load(base, corpus, recipe, size)
+        model, tokenizer, examples = load(base, corpus, recipe, size, device)
         with tempfile.TemporaryDirectory() as folder:
             settings = SFTConfig(
                 output_dir=folder,
-                use_cpu=True,
+                use_cpu=device == "cpu",
                 report_to="none",
                 disable_tqdm=True,
                 per_device_train_batch_size=size,
@@ -73,6 +74,7 @@ def measure_step(base: Path, corpus: Path, size: int = 4, repeats: int = 5) -> d
             )
             data = Dataset.from_dict(rows(examples))
             batch = GroupCollator(tokenizer.pad_token_id, packing=False)([dict(each) for each in data])
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
             common = {"model": model, "args": settings, "train_dataset": data, "processing_class": tokenizer}
             trainers = {"plain": SFTTrainer(**common), "ours": CompletionTrainer(**common)}
         model.eval()  # no dropout: the losses must be equal
@@ -86,6 +88,8 @@ def measure_step(base: Path, corpus: Path, size: int = 4, repeats: int = 5) -> d
                 began = time.perf_counter()
                 loss = trainer.compute_loss(model, dict(batch))
                 loss.backward()
+                if device != "cpu":
+                    torch.cuda.synchronize()
                 seconds[name].append(time.perf_counter() - began)
                 losses[name].append(float(loss.detach()))
         tokens = batch["input_ids"].numel()
@@ -156,18 +160,23 @@ def child(base: str, corpus: str, size: int, tokens: int, checkpointing: bool) -
     print(json.dumps({"peak": peak, "completion_tokens": completion}))
 
 
-def measure_labels(base: Path, adapter: Path | None, corpus: Path, count: int = 48, batch: int = 8) -> dict[str, Any]:
-    """Answer development records both ways: all labels at once, and by generating up to the protocol's 512 tokens."""
+def measure_labels(
+    base: Path, adapter: Path | None, corpus: Path, recipe_name: str, device: str, count: int, batch: int
+) -> dict[str, Any]:
+    """Answer development records both ways, in turn: all labels at once, and by generating up to the protocol's 512 tokens."""
     from ctiforge.core.messages import ChatMessage
     from ctiforge.models.generation import GenerationRequest
     from ctiforge.models.transformers_batch import LoadedModel, answer_batch
+    from ctiforge.train.lora_labels import corpus_labels
 
-    recipe = load_lora_recipe("gemma3-270m")
+    recipe = load_lora_recipe(recipe_name)
     material = load_lora_corpus(corpus, recipe)
-    labels = tuple(sorted({row["completion"] for row in material.train if row["kind"] == "rcm"}))
-    held = [row for row in material.development if row["kind"] == "rcm"][-count:]
-    model = LoadedModel.load(base, adapter, dtype="fp32", device="cpu")
-    model.end_tokens = tuple({*model.end_tokens, model.tokenizer.convert_tokens_to_ids("<end_of_turn>")})
+    labels = tuple(corpus_labels(material))
+    held = [row for row in material.development if row["kind"] == "rcm" and last_line(row["completion"]) in labels][-count:]
+    model = LoadedModel.load(base, adapter, dtype="auto", device=device)
+    tokenizer = load_base(base, recipe, "cpu").tokenizer
+    model.chat_template = model.tokenizer.chat_template = tokenizer.chat_template
+    model.end_tokens = tuple({*model.end_tokens, *TurnEncoder(tokenizer, str(base)).ending[-1:]})
     right = {"labels": 0, "generated": 0}
     seconds = {"labels": 0.0, "generated": 0.0}
     tokens = 0
@@ -183,10 +192,13 @@ def measure_labels(base: Path, adapter: Path | None, corpus: Path, count: int = 
             replies = answer_batch(model, asked)
             seconds[name] += time.perf_counter() - began
             right[name] += sum(
-                reply.text.strip().splitlines()[-1:] == [row["completion"]] for reply, row in zip(replies, some, strict=True)
+                last_line(reply.text) == last_line(row["completion"]) for reply, row in zip(replies, some, strict=True)
             )
             tokens += sum(reply.completion_tokens or 0 for reply in replies) if name == "generated" else 0
     return {
+        "recipe": recipe_name,
+        "device": torch.cuda.get_device_name() if device != "cpu" else "cpu",
+        "batch": batch,
         "n": len(held),
         "labels": len(labels),
         "accuracy": {name: round(value / len(held), 4) for name, value in right.items()},
@@ -201,6 +213,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, help="folder that `ctiforge corpus build` wrote")
     parser.add_argument("--base", type=Path, help="folder of the base; Gemma 3 270M unless given")
     parser.add_argument("--adapter", type=Path, help="adapter for the part labels")
+    parser.add_argument("--recipe", default="gemma3-270m", help="that the adapter was trained by, for the part labels")
+    parser.add_argument("--items", type=int, default=200, help="for the part labels")
+    parser.add_argument("--batch", type=int, default=8, help="prompts at once, for the part labels")
+    parser.add_argument("--device", default="cpu", help="for the parts step and labels")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file to add to")
     parser.add_argument("--only", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -208,16 +225,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
         child(*json.loads(options.child))
         return
     base = options.base or gemma_folder()
-    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.is_file() else {}
+    results = json.loads(options.results.read_text("utf-8")) if options.results.is_file() else {}
     wanted = options.only.split(",")
     if "step" in wanted:
-        results["step"] = measure_step(base, options.corpus) | {"machine": describe_machine()}
+        found = measure_step(base, options.corpus, options.device) | {"machine": describe_machine()}
+        results["step" if options.device == "cpu" else "step_gpu"] = found | _gpu(options.device)
     if "memory" in wanted:
         results["memory"] = {"steps": measure_memory(base, options.corpus), "machine": describe_machine()}
     if "labels" in wanted:
-        results["labels"] = measure_labels(base, options.adapter, options.corpus) | {"machine": describe_machine()}
-    write_json(RESULTS, results)
-    print(json.dumps({name: results[name] for name in wanted}, indent=2))
+        found = measure_labels(
+            base, options.adapter, options.corpus, options.recipe, options.device, options.items, options.batch
+        )
+        results.setdefault("labels", {})[f"{options.recipe} on {options.device}"] = found | {"machine": describe_machine()}
+    write_json(options.results, results)
+    print(json.dumps({name: part for name, part in results.items() if name.partition("_")[0] in wanted}, indent=2))
+
+
+def _gpu(device: str) -> dict[str, str]:
+    return {"gpu": torch.cuda.get_device_name()} if device != "cpu" else {}
 
 
 if __name__ == "__main__":

@@ -22,10 +22,13 @@ LABELS = [f"CWE-{number}" for number in (7, 79, 798, 78, 89, 20, 200, 287, 1321,
 PROMPTS = ["SQL injection in the login form", "A buffer overflow in the parser of Example 1.2 allows more", "?"]
 
 
-def loaded(folder: Path, family: Any) -> Any:
+def loaded(folder: Path, family: Any, *, window: int = 16) -> Any:
     from ctiforge.models.transformers_batch import LoadedModel
 
-    return LoadedModel.load(write_tiny_random(folder / family, family), None, dtype="fp32", device="cpu")
+    model = write_tiny_random(folder / family, family)
+    config = model / "config.json"
+    config.write_text(config.read_text("utf-8").replace('"sliding_window": 16', f'"sliding_window": {window}'), "utf-8")
+    return LoadedModel.load(model, None, dtype="fp32", device="cpu")
 
 
 def by_brute_force(model: Any, prompt: list[int], labels: list[str]) -> np.ndarray[Any, Any]:
@@ -53,6 +56,21 @@ def test_the_scores_are_those_of_brute_force(family: Any, tmp_path: Path) -> Non
     expected = np.array([by_brute_force(model, prompt, LABELS) for prompt in prompts])
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["gemma3", "gemma4", "qwen3"])
+def test_what_all_prompts_begin_with_is_read_once(family: Any, tmp_path: Path) -> None:
+    model = loaded(tmp_path, family, window=512)
+    task = "Analyze the following description of a vulnerability and name the weakness that is its root cause: "
+    prompts = [model.tokenizer(task + text)["input_ids"] for text in PROMPTS]
+    scorer = LabelScorer(model, LABELS, floor=0)
+    read: list[int] = []
+    model.model.register_forward_pre_hook(lambda _, __, words: read.append(words["input_ids"].numel()), with_kwargs=True)
+    scores = [scorer.score(prompts) for _ in range(2)]
+    alone = np.concatenate([scorer.score([prompt]) for prompt in prompts])
+    np.testing.assert_allclose(scores[0], alone, atol=1e-5)
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-6)
+    assert max(read[: len(read) // 2]) < sum(map(len, prompts)), "the task was read with every prompt"
 
 
 def test_a_floor_leaves_the_likely_labels_as_they_are(tmp_path: Path) -> None:

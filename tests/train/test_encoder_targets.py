@@ -130,4 +130,4 @@ def test_recent_examples_weigh_more() -> None:
         recent=[RecentExamples(since=date(2024, 1, 1), weight=3), RecentExamples(since=date(2020, 1, 1), weight=2)]
     )
     days = [date(2019, 12, 31), date(2020, 1, 1), date(2024, 1, 1)]
-    assert example_weights([example(day=day, cna=("CWE-79",)) for day in days], settings) == pytest.approx([0.5, 1, 1.5])
+    assert example_weights(days, settings) == pytest.approx([0.5, 1, 1.5])

@@ -117,6 +117,9 @@ def encoder(
     recipe: Annotated[str, _RECIPE] = "encoder-accurate",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="What `ctiforge train teacher` wrote, for a recipe that learns from one.")
+    ] = None,
     micro_batch: Annotated[
         int | None, typer.Option(min=1, help="Compute this many texts at once and add up, where memory is short.")
     ] = None,
@@ -138,7 +141,9 @@ def encoder(
     settings = load_encoder_recipe(recipe)
     controls = Controls(checkpoint_seconds=60 * checkpoint_minutes, micro_batch=micro_batch, report=report)
     try:
-        made = run_train_encoder(settings, data, out, device=device, threads=threads, restart=restart, controls=controls)
+        made = run_train_encoder(
+            settings, data, out, device=device, threads=threads, restart=restart, teacher=teacher, controls=controls
+        )
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -151,6 +156,44 @@ def encoder(
         f"{scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
         f"8 bits against fp32: top-1 {int8['top1_difference']:+.4f}, the same first answer for {int8['same_first']:.1%}"
     )
+
+
+@app.command("teacher")
+def teacher(
+    data: Annotated[Path, typer.Option(help="Folder that holds the files named in the recipes.")],
+    out: Annotated[Path, typer.Option(help="Folder to write teacher.npz to; checkpoints go to a folder for each recipe.")],
+    recipe: Annotated[list[str], typer.Option(help="A bundled recipe's name or a path; give several for an ensemble.")],
+    folds: Annotated[int, typer.Option(min=1, help="Fits of each recipe; every one judges what it has not learnt.")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew instead of going on from the checkpoint.")] = False,
+) -> None:
+    """Let an ensemble judge every description, for a small encoder to learn from; the same command goes on after a kill."""
+    try:
+        from ctiforge.train.encoder_fitting import Controls
+        from ctiforge.train.encoder_recipe import load_encoder_recipe
+        from ctiforge.train.teacher import run_train_teacher
+    except ImportError as error:
+        raise _need_extra(error, "encoder") from None
+    started = time.monotonic()
+
+    def report(message: str) -> None:
+        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+
+    recipes = [load_encoder_recipe(each) for each in recipe]
+    try:
+        made = run_train_teacher(
+            recipes, data, out, folds=folds, device=device, threads=threads, restart=restart, controls=Controls(report=report)
+        )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    report("done")
+    typer.echo(f"{made.file}: {made.texts:,} descriptions, sha256 {made.digest}\non the development split:")
+    for name, scores in made.scores.items():
+        typer.echo(
+            f"  {name}: n={scores['n']:,}, top-1 {scores['top1']:.4f}, top-3 {scores['top3']:.4f}, loss {scores['loss']:.4f}"
+        )
 
 
 @app.command("blend")

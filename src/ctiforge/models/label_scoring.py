@@ -28,6 +28,11 @@ _FLOOR = 1e-3
 _ROWS = 64
 _END = -1
 """Stands for the end of a label in the trie: any token with which the model ends a completion."""
+_NONE = -2
+_WORTH_SHARING = 16
+"""Tokens that all prompts begin with, from which on they are read once."""
+_ROOM = 32
+"""Tokens of a label at most, to be on the safe side of an attention window."""
 
 
 @dataclass(slots=True)
@@ -79,6 +84,8 @@ class LabelScorer:
         self._trie = LabelTrie([model.tokenizer(label, add_special_tokens=False)["input_ids"] for label in labels])
         self._count = len(labels)
         self._floor = floor
+        self._window: int | None = getattr(model.model.config.get_text_config(), "sliding_window", None)
+        self._start: tuple[tuple[int, ...], Any] = ((), None)
 
     def score(self, prompts: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
         """Return the probabilities of the labels, shape (prompts, K); each row adds up to 1."""
@@ -86,13 +93,20 @@ class LabelScorer:
 
         found = np.zeros((len(prompts), self._count))
         rows = [[*prompt, *self._trie.prefix] for prompt in prompts]
-        width = max(len(row) for row in rows)
-        ids = torch.tensor([[self._model.pad_token] * (width - len(row)) + row for row in rows], device=self._model.device)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self._model.device)
         with torch.inference_mode():
-            positions = (mask.cumsum(-1) - 1).clamp(min=0)
+            start, cache = self._common_start(rows)
+            width = max(len(row) for row in rows)
+            # The padding stands between what all prompts begin with and the rest of each.
+            ids = [[self._model.pad_token] * (width - len(row)) + row[start:] for row in rows]
+            seen = [[1] * start + [0] * (width - len(row)) + [1] * (len(row) - start) for row in rows]
+            mask = torch.tensor(seen, device=self._model.device)
             out = self._model.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, logits_to_keep=1
+                input_ids=torch.tensor(ids, device=self._model.device),
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp(min=0)[:, start:],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
             )
             frontier = self._step(
                 [(number, self._trie.root, 1.0, ()) for number in range(len(prompts))], out.logits[:, -1], found
@@ -103,6 +117,28 @@ class LabelScorer:
                     following += self._step(some, self._next_logits(some, out.past_key_values, mask), found)
                 frontier = following
         return found
+
+    def _common_start(self, rows: Sequence[Sequence[int]]) -> tuple[int, Any]:
+        """Return how many tokens all rows begin with, and a cache of theirs for each row; (0, None) where it is not worth it.
+
+        The instruction of a task stands before its text, so the tokens are read once and kept for the next call.
+        """
+        import torch
+
+        known, cache = self._start
+        if not known or any(len(row) <= len(known) or tuple(row[: len(known)]) != known for row in rows):
+            known = _shared_start(rows)
+            cache = None
+        longest = max(len(row) for row in rows)
+        if len(rows) < 2 or len(known) < _WORTH_SHARING or (self._window is not None and longest + _ROOM > self._window):
+            return 0, None
+        if cache is None:
+            ids = torch.tensor([known], device=self._model.device)
+            cache = self._model.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+            self._start = known, cache
+        mine = copy.deepcopy(cache)
+        mine.batch_repeat_interleave(len(rows))
+        return len(known), mine
 
     def _next_logits(self, branches: Sequence[_Branch], cache: Any, mask: Any) -> Any:
         """Return the logits after each branch's tokens, shape (branches, vocabulary). The cache itself stays as it is."""
@@ -128,19 +164,18 @@ class LabelScorer:
         """Share out the probability of each branch among what follows it; return the branches that need another look."""
         import torch
 
+        nexts = [list(node.children) for _, node, _, _ in branches]
+        width = max(len(tokens) for tokens in nexts)
+        wanted = torch.tensor([[*tokens, *[_NONE] * (width - len(tokens))] for tokens in nexts], device=logits.device)
+        logits = logits.float()
+        ends = torch.logsumexp(logits[:, list(self._model.end_tokens)], 1, keepdim=True)
+        scores = torch.where(wanted == _END, ends, logits.gather(1, wanted.clamp(min=0)))
+        shares = torch.softmax(scores.masked_fill(wanted == _NONE, -torch.inf), 1).double().cpu().numpy()
         following: list[_Branch] = []
-        for (number, node, probability, path), row in zip(branches, logits.float(), strict=True):
-            tokens = list(node.children)
-            scores = torch.stack([self._score_of(row, token) for token in tokens])
-            shares = torch.softmax(scores, 0).double().cpu().numpy() * probability
-            for token, share in zip(tokens, shares, strict=True):
+        for (number, node, probability, path), tokens, row in zip(branches, nexts, shares, strict=True):
+            for token, share in zip(tokens, row[: len(tokens)] * probability, strict=True):
                 self._place(number, node.children[token], float(share), path, token, found, following)
         return following
-
-    def _score_of(self, row: Any, token: int) -> Any:
-        import torch
-
-        return torch.logsumexp(row[list(self._model.end_tokens)], 0) if token == _END else row[token]
 
     def _place(
         self,
@@ -161,6 +196,13 @@ class LabelScorer:
             found[number, node.labels] += share / len(node.labels)
         else:
             following.append((number, node, share, path))
+
+
+def _shared_start(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the tokens that all rows begin with; every row has at least one more."""
+    first, last = min(map(tuple, rows)), max(map(tuple, rows))
+    most = min(len(row) for row in rows) - 1
+    return first[: next((i for i in range(most) if first[i] != last[i]), most)]
 
 
 def _groups(branches: Sequence[_Branch]) -> Iterator[Sequence[_Branch]]:

@@ -15,6 +15,8 @@ from ctiforge.models.generation import Generation, GenerationError, GenerationRe
 if TYPE_CHECKING:
     import torch
 
+    from ctiforge.models.label_scoring import LabelScorer
+
 __all__ = ["LoadedModel", "answer_batch"]
 
 Tokens = list[int]
@@ -31,6 +33,7 @@ class LoadedModel:
     Attributes:
         end_tokens: ids that end a completion.
         context_size: positions of a prompt with its completion at most, None if the model does not say.
+        scorer: the labels that were scored last, and what scores them.
         attention: ``sdpa``, or what the model can do instead.
     """
 
@@ -43,6 +46,7 @@ class LoadedModel:
     pad_token: int
     context_size: int | None
     chat_template: str
+    scorer: tuple[tuple[str, ...], LabelScorer] | None = None
 
     @classmethod
     def load(cls, path: Path, adapter: Path | None, *, dtype: str, device: str) -> LoadedModel:
@@ -301,7 +305,9 @@ def _score_labels(model: LoadedModel, labels: Sequence[str], prompts: Sequence[T
     from ctiforge.models.label_scoring import LabelScorer
 
     replies = []
-    for prompt, row in zip(prompts, LabelScorer(model, labels).score(prompts), strict=True):
+    if model.scorer is None or model.scorer[0] != tuple(labels):
+        model.scorer = tuple(labels), LabelScorer(model, labels)
+    for prompt, row in zip(prompts, model.scorer[1].score(prompts), strict=True):
         found = {label: math.log(max(float(p), _LEAST)) for label, p in zip(labels, row, strict=True)}
         order = sorted(found, key=found.__getitem__, reverse=True)
         best = Generation(order[0], "stop", len(prompt), 0, choice_logprobs=found, confidence=math.exp(found[order[0]]))

@@ -8,8 +8,9 @@ than into a prompt (an empty block of thoughts, say) does no harm.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ctiforge.core.errors import ModelError
@@ -21,6 +22,7 @@ IGNORED = -100
 
 _MARK = "\N{SNOWMAN}completion\N{SNOWMAN}"
 _CUT = " [...] "
+_AT_ONCE = 1024
 _ENDING_TOKENS = 4
 """Tokens after a completion at most, the end of the turn included; more would be another turn."""
 
@@ -92,11 +94,17 @@ class TurnEncoder:
 
     def prompt(self, content: str) -> list[int]:
         """Return the tokens of a user's message up to where the model goes on. A template writes all special tokens."""
-        return self._tokens(self._render([{"role": "user", "content": content}], prompt=True))
+        return self.prompts([content])[0]
 
-    def completion(self, text: str) -> list[int]:
-        """Return the tokens of an answer and of the end of its turn."""
-        return self._tokens(text) + self.ending
+    def prompts(self, contents: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of prompts; many at once are many times as fast."""
+        texts = [self._render([{"role": "user", "content": content}], prompt=True) for content in contents]
+        tokens: list[list[int]] = self._tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return tokens
+
+    def completions(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of answers and of the ends of their turns."""
+        return [tokens + self.ending for tokens in self._tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 
 
 def encode_examples(records: Iterable[Mapping[str, str]], encoder: TurnEncoder, max_tokens: int) -> EncodedExamples:
@@ -107,17 +115,24 @@ def encode_examples(records: Iterable[Mapping[str, str]], encoder: TurnEncoder, 
     """
     examples: list[Encoded] = []
     counts: Counter[str] = Counter()
-    for record in records:
-        completion = encoder.completion(record["completion"])
+    for record, prompt, completion in _tokenized(records, encoder):
         if 2 * len(completion) > max_tokens:
             counts["completion too long, left out"] += 1
             continue
-        prompt = encoder.prompt(record["prompt"])
         if len(prompt) + len(completion) > max_tokens:
             prompt = _shortened(record["prompt"], encoder, max_tokens - len(completion))
             counts["prompt shortened"] += 1
         examples.append(Encoded(record["id"], (*prompt, *completion), len(completion)))
     return EncodedExamples(examples, dict(counts))
+
+
+def _tokenized(
+    records: Iterable[Mapping[str, str]], encoder: TurnEncoder
+) -> Iterator[tuple[Mapping[str, str], list[int], list[int]]]:
+    rest = iter(records)
+    while some := list(islice(rest, _AT_ONCE)):
+        prompts = encoder.prompts([each["prompt"] for each in some])
+        yield from zip(some, prompts, encoder.completions([each["completion"] for each in some]), strict=True)
 
 
 def last_line(completion: str) -> str:

