@@ -86,14 +86,26 @@ def _factory(results: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "| examples x tokens | activations | planned, GB | measured, GB | planned / measured |",
-        "|---|---|---|---|---|",
+        "| model | examples x tokens | activations | planned, GB | measured, GB | planned / measured |",
+        "|---|---|---|---|---|---|",
     ]
     for step in results["memory"]["steps"]:
         kept = "computed again" if step["checkpointing"] else "kept"
+        model = step["model"] + (" (the planner's factors were fitted on it)" if step["fitted"] else "")
         lines.append(
-            f"| {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | {step['measured'] / 1e9:.2f} | "
+            f"| {model} | {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | {step['measured'] / 1e9:.2f} | "
             f"{step['planned_over_measured']:.2f} |"
+        )
+    lines += [
+        "",
+        "| model of recipe | device | n | labels | generating, items/s | scoring labels, items/s | ratio | right: generating, scoring |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for each in results["labels"].values():
+        speed, right = each["items_per_second"], each["accuracy"]
+        lines.append(
+            f"| `{each['recipe']}` | {each['device']}, {each['batch']} at once | {each['n']} | {each['labels']} | "
+            f"{speed['generated']:.2f} | {speed['labels']:.2f} | **{each['ratio']:.2f}** | {right['generated']:.3f}, {right['labels']:.3f} |"
         )
     machine = results["step"]["machine"]
     lines += ["", f"({machine['processor']}, {machine['cores']} cores.)"]

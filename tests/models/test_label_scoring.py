@@ -65,7 +65,7 @@ def test_what_all_prompts_begin_with_is_read_once(family: Any, tmp_path: Path) -
     prompts = [model.tokenizer(task + text)["input_ids"] for text in PROMPTS]
     scorer = LabelScorer(model, LABELS, floor=0)
     read: list[int] = []
-    model.model.register_forward_pre_hook(lambda _, __, words: read.append(words["input_ids"].numel()), with_kwargs=True)
+    scorer._decoder.register_forward_pre_hook(lambda _, __, words: read.append(words["input_ids"].numel()), with_kwargs=True)
     scores = [scorer.score(prompts) for _ in range(2)]
     alone = np.concatenate([scorer.score([prompt]) for prompt in prompts])
     np.testing.assert_allclose(scores[0], alone, atol=1e-5)

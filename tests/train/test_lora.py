@@ -78,6 +78,27 @@ def test_stages_go_on_from_each_other_and_leave_what_they_say(corpus: Path, reci
         run("tiny-random", corpus, tmp_path / "out", recipe.model_copy(update={"seed": 1}))
 
 
+def test_what_a_gpu_machine_fitted_is_finished_on_another(
+    corpus: Path, recipe_file: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    from ctiforge.train import lora
+
+    prints: list[Any] = []
+    fingerprint = lora._fingerprint
+    monkeypatch.setattr(lora, "_fingerprint", lambda *given: prints.append(given) or fingerprint(*given))
+    recipe = load_lora_recipe(recipe_file)
+    out = tmp_path / "out"
+    made = run("tiny-random", corpus, out, recipe)
+    (out / "manifest.json").unlink()
+    elsewhere = fingerprint(*prints[0][:3], "cuda")
+    (out / "run.json").write_text(json.dumps({"fingerprint": elsewhere, "device": "cuda"}), "utf-8")
+    again = run("tiny-random", corpus, out, recipe.model_copy(update={"device": "gpu", "precision": "fp32"}))
+    assert again.digest == made.digest
+    assert json.loads((out / "manifest.json").read_text("utf-8"))["fingerprint"] == elsewhere
+    with pytest.raises(SettingError, match="for a GPU"):
+        run("tiny-random", corpus, out, recipe.model_copy(update={"device": "gpu"}), restart=True)
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_step_changes_no_bit_of_the_adapter(corpus: Path, recipe_file: Path, tmp_path: Path) -> None:
     base = write_tiny_random(tmp_path / "base")

@@ -13,6 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from ctiforge.cli.model_options import read_options
 from ctiforge.core.errors import ExitCode, InputError, MissingExtraError, SettingError
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def run(
     flagged = _flagged(contamination) if contamination else None
 
     async def go() -> RunReport:
-        opened = _opened(model, timeout, attempts, _options(option or []))
+        opened = _opened(model, timeout, attempts, read_options(option or []))
         try:
             progress = BenchProgress(chosen.trials, visible=sys.stderr.isatty())
             return await run_benchmark(opened, loaded, chosen, out, flagged=flagged, progress=progress)
@@ -174,20 +175,6 @@ def _tell_end(report: RunReport) -> None:
             err=True,
         )
         raise typer.Exit(ExitCode.INCOMPLETE)
-
-
-def _options(pairs: list[str]) -> dict[str, Any]:
-    """Read ``name=value``; a value that is JSON (true, 8192, 0.5) is that, any other a text."""
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise SettingError(f"--option {pair!r} is not NAME=VALUE", fix="for example --option context_size=8192")
-        try:
-            options[name.strip()] = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            options[name.strip()] = value
-    return options
 
 
 def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any]) -> TextModel:

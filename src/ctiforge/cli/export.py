@@ -148,6 +148,7 @@ def card(
         list[Path] | None, typer.Option(help="record.json of another model, for comparison; may be repeated.")
     ] = None,
     corpus: Annotated[Path | None, typer.Option(help="Corpus folder, for its datasheet.")] = None,
+    merged: Annotated[Path | None, typer.Option(help="Folder that `ctiforge export merge` wrote.")] = None,
     gguf_folder: Annotated[Path | None, typer.Option("--gguf", help="Folder that `ctiforge export gguf` wrote.")] = None,
     base: Annotated[str | None, typer.Option(help="Folder, or known name, of the base, for the hardware table.")] = None,
 ) -> None:
@@ -156,7 +157,7 @@ def card(
         from ctiforge.bench.model_index import render_model_index
         from ctiforge.bench.published import load_published
         from ctiforge.bench.records import load_record
-        from ctiforge.cli.card_facts import comparisons, load_json
+        from ctiforge.cli.card_facts import check_belonging, comparisons, load_json
         from ctiforge.export.card import CardFacts, render_card
         from ctiforge.models.memory_plan import load_shape, plan_serving
         from ctiforge.models.shapes import KNOWN_SHAPES
@@ -168,6 +169,8 @@ def card(
     called = name or run.resolve().name
     records = [load_record(path) for path in record or ()]
     others = [load_record(path) for path in beside or ()]
+    files = load_json(gguf_folder / "manifest.json") if gguf_folder else None
+    check_belonging(training, load_json(merged / "manifest.json") if merged else None, files, records)
     model = base or training["base"]["model"]
     shape = load_shape(model) if base or model in KNOWN_SHAPES else None
     facts = CardFacts(
@@ -178,7 +181,7 @@ def card(
         shape=shape,
         serving=[plan_serving(shape, quantization=each) for each in ("bf16", "Q8_0", "Q4_K_M")] if shape else (),
         datasheet=load_json(corpus / "datasheet.json") if corpus else None,
-        gguf=load_json(gguf_folder / "manifest.json") if gguf_folder else None,
+        gguf=files,
         quantization=load_json(gguf_folder / "report.json")
         if gguf_folder and (gguf_folder / "report.json").is_file()
         else None,

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ctiforge.cli.card_facts import load_json
+from ctiforge.cli.model_options import read_options
 from ctiforge.core.errors import InputError, MissingExtraError
 from ctiforge.core.files import write_json
 
@@ -35,6 +36,10 @@ def compare(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Folder that the files were made of, for the perplexity.")] = None,
     texts: Annotated[int, typer.Option(min=1, help="Records for the perplexity.")] = 100,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Setting of llama.cpp: threads=2, prompt_cache=true, parallel=4."),
+    ] = None,
     warn: Annotated[float, typer.Option(min=0, help="Warn where more accuracy than this is lost.")] = _WARN_LOSS,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -56,7 +61,9 @@ def compare(
     specs |= {name: f"gguf:{gguf / file}" for name, file in files.items() if name != "F16" or parent != "F16"}
     called = loaded[0].task.name
     runs = {name: gguf / "runs" / f"{called}-{name}" for name in specs}
-    speeds = {name: _run(spec, loaded, protocol, runs[name], _say) for name, spec in specs.items()}
+    given = read_options(option or [])
+    options = {name: given if spec.startswith("gguf:") else {} for name, spec in specs.items()}
+    speeds = {name: _run(spec, options[name], loaded, protocol, runs[name], _say) for name, spec in specs.items()}
     perplexities = _perplexities(gguf, model, perplexity_corpus, texts, files)
     rows: list[dict[str, Any]] = []
     for name in [each for each in specs if each != "parent"]:
@@ -101,14 +108,14 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _run(spec: str, loaded: Any, protocol: Any, out: Path, say: Callable[[str], None]) -> float:
+def _run(spec: str, options: dict[str, Any], loaded: Any, protocol: Any, out: Path, say: Callable[[str], None]) -> float:
     """Run or complete one benchmark; return tokens read and written a second of answering."""
     from ctiforge.bench.runner import run_benchmark
     from ctiforge.cli.bench_progress import BenchProgress
     from ctiforge.models.registry import open_model
 
     async def go() -> None:
-        opened = open_model(spec)
+        opened = open_model(spec, **options)
         try:
             await run_benchmark(opened, loaded, protocol, out, progress=BenchProgress(1, visible=sys.stderr.isatty()))
         finally:

@@ -80,16 +80,20 @@ def run_train_lora(
         InputError: the corpus or a checkpoint cannot be used, or the disk is full.
         SettingError: there is no such device.
     """
-    chosen = _choose_device(device, recipe)
+    fitted_on = None if restart else _fitted_on(recipe, out)
+    chosen = _choose_device(device, recipe, finished=fitted_on is not None)
     if threads is not None:
         torch.set_num_threads(threads)
     folder = base_folder(base, out)
     check_base(folder, recipe)
     material = load_lora_corpus(corpus, recipe)
-    checkpointing = check_memory(str(folder), recipe, chosen, report)
-    loaded = load_base(folder, recipe, "cpu")
-    fingerprint = _fingerprint(recipe, loaded.digest, material, chosen)
-    _prepare(out, fingerprint, restart=restart)
+    checkpointing = False if fitted_on else check_memory(str(folder), recipe, chosen, report)
+    # What is finished is only read: a CPU does that in fp32.
+    reading = recipe if fitted_on is None or chosen != "cpu" else recipe.model_copy(update={"precision": "fp32"})
+    loaded = load_base(folder, reading, "cpu")
+    fitted_on = fitted_on or chosen.partition(":")[0]
+    fingerprint = _fingerprint(recipe, loaded.digest, material, fitted_on)
+    _prepare(out, fingerprint, fitted_on, restart=restart)
     encoder = TurnEncoder(loaded.tokenizer, str(folder))
     try:
         stages = _Stages(
@@ -127,7 +131,7 @@ def run_train_lora(
             ),
         )
     seconds = sum(each.words["seconds"] for each in done)
-    _write_manifest(out, recipe, folder, loaded.digest, material, done, digest, chosen, fingerprint, labels)
+    _write_manifest(out, recipe, folder, loaded.digest, material, done, digest, fingerprint, labels)
     return MadeAdapter(
         adapter, digest, sum(each.words["examples"] for each in done), seconds, done[-1].words["evaluation"].get("eval_loss")
     )
@@ -236,6 +240,8 @@ class _Stages:
             "evaluation": {name: value for name, value in scores.items() if name in ("eval_loss", "eval_token_accuracy")},
             "evaluation_examples": len(held),
             "sha256": file_sha256(folder / "adapter" / "adapter_model.safetensors"),
+            "device": torch.cuda.get_device_name() if self.model.device.type == "cuda" else "cpu",
+            "versions": package_versions(_PACKAGES),
         }
         write_json(folder / "done.json", words)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -305,10 +311,21 @@ def _measured_once(file: Path, digest: str, measure: Callable[[], dict[str, Any]
     return found
 
 
-def _choose_device(device: str, recipe: LoraRecipe) -> str:
+def _fitted_on(recipe: LoraRecipe, out: Path) -> str | None:
+    """Return the kind of device that all stages are finished on, None where they are not: what a GPU machine has fitted can be
+    finished on another."""
+    file = out / "run.json"
+    last = f"{len(recipe.stages):02d}-{recipe.stages[-1].name}"
+    if not file.is_file() or not (out / "stages" / last / "done.json").is_file():
+        return None
+    words: dict[str, Any] = orjson.loads(file.read_bytes())
+    return str(words["device"]) if "device" in words else None
+
+
+def _choose_device(device: str, recipe: LoraRecipe, *, finished: bool) -> str:
     found = "cuda" if torch.cuda.is_available() else "cpu"
     chosen = found if device == "auto" else device
-    if recipe.device == "gpu" and not chosen.startswith("cuda"):
+    if recipe.device == "gpu" and not finished and not chosen.startswith("cuda"):
         raise SettingError(
             f"recipe {recipe.name!r} is for a GPU, and "
             + ("torch finds none (CUDA or ROCm)" if device == "auto" else f"--device is {device}"),
@@ -323,11 +340,11 @@ def _choose_device(device: str, recipe: LoraRecipe) -> str:
 
 def _fingerprint(recipe: LoraRecipe, base: str, corpus: LoraCorpus, device: str) -> str:
     settings = {name: value for name, value in recipe.model_dump(mode="json").items() if name not in _HOW_ONLY}
-    words = [settings, base, corpus.digests["train.jsonl"], device.partition(":")[0]]
+    words = [settings, base, corpus.digests["train.jsonl"], device]
     return sha256(orjson.dumps(words, option=orjson.OPT_SORT_KEYS))
 
 
-def _prepare(out: Path, fingerprint: str, *, restart: bool) -> None:
+def _prepare(out: Path, fingerprint: str, device: str, *, restart: bool) -> None:
     """Make the folder of a run, or check that it is this run's."""
     file = out / "run.json"
     if restart:
@@ -342,7 +359,7 @@ def _prepare(out: Path, fingerprint: str, *, restart: bool) -> None:
         return
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"fingerprint": fingerprint})
+        write_json(file, {"fingerprint": fingerprint, "device": device})
     except OSError as error:
         raise InputError(f"{out}: cannot write ({error.strerror})", fix="name a folder that can be written") from None
 
@@ -355,7 +372,6 @@ def _write_manifest(
     corpus: LoraCorpus,
     done: Sequence[_Done],
     digest: str,
-    device: str,
     fingerprint: str,
     labels: dict[str, Any],
 ) -> None:
@@ -367,10 +383,10 @@ def _write_manifest(
         "stages": [each.words for each in done],
         "adapter_sha256": digest,
         **labels,
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "device": done[-1].words["device"],
         "threads": torch.get_num_threads(),
         "fingerprint": fingerprint,
-        "versions": package_versions(_PACKAGES),
+        "versions": done[-1].words["versions"],
         "git_revision": git_revision(),
     }
     try:
