@@ -52,8 +52,8 @@ def test_bundled_recipes_are_commented_clean_and_say_the_task_in_six_ways(name: 
     assert not [source.path for source in recipe.sources if source.path.startswith(("ctibench/", "published/"))]
 
 
-def test_both_recipes_are_bundled_and_kinds_do_not_mix() -> None:
-    assert set(bundled_recipes("corpus")) == {"corpus-card-2021", "corpus-full"}
+def test_all_recipes_are_bundled_and_kinds_do_not_mix() -> None:
+    assert set(bundled_recipes("corpus")) == {"corpus-card-2021", "corpus-full", "corpus-nvd"}
     assert not set(bundled_recipes("corpus")) & set(bundled_recipes("classifier"))
     with pytest.raises(RecipeError, match="no recipe named"):
         load_recipe("classifier-fast")

@@ -90,12 +90,12 @@ def test_no_example_is_longer_than_allowed_and_none_is_lost_uncounted(
     folder: Path, prompt: str, completion: str, room: int
 ) -> None:
     encoder = TurnEncoder(tokenizer_with(folder, "ours"), "tiny")
-    whole = len(encoder.prompt(prompt)) + len(encoder.completion(completion))
+    whole = len(encoder.prompt(prompt)) + len(encoder.completions([completion])[0])
     made = encode_examples([{"id": "1", "prompt": prompt, "completion": completion}], encoder, room)
     assert len(made.examples) + made.counts.get("completion too long, left out", 0) == 1
     for each in made.examples:
         assert len(each.input_ids) <= room
-        assert list(each.input_ids[-each.completion_tokens :]) == encoder.completion(completion), "an answer is never cut"
+        assert list(each.input_ids[-each.completion_tokens :]) == encoder.completions([completion])[0], "an answer is never cut"
         assert ("prompt shortened" in made.counts) == (whole > room)
 
 

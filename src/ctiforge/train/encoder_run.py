@@ -48,7 +48,7 @@ _SCORED_AT_ONCE, _ON_A_GPU = 64, 512
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class _Tokens:
     """The tokenizer, perhaps with fewer tokens than the base model's (`rows` of its embeddings stay), and texts through it."""
 
     tokenizer: Tokenizer
@@ -127,7 +127,7 @@ class EncoderRun:
         write_json(file, dict(zip(("device", "precision"), here, strict=True)))
         return here
 
-    def _tokenize(self) -> Tokens:
+    def _tokenize(self) -> _Tokens:
         recipe, material = self.recipe, self.material
         tokenizer = load_tokenizer(self.base.folder, recipe.max_length)
         unlabelled = [each.text for each in self.descriptions]
@@ -140,7 +140,7 @@ class EncoderRun:
             pad_id = int(np.flatnonzero(rows == pad_id)[0])
             self.report(f"vocabulary: {len(rows):,} of {before:,} tokens kept")
         development = tokenize_texts(tokenizer, [each.text for each in material.development])
-        return Tokens(
+        return _Tokens(
             tokenizer, rows, pad_id, development, tokenize_texts(tokenizer, unlabelled) if recipe.pretraining else None
         )
 
