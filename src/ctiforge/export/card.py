@@ -152,7 +152,7 @@ def _data(facts: CardFacts) -> str:
     sheet = facts.datasheet
     if sheet is None:
         return text
-    years = sorted(sheet["counts"]["train"].get("year", {}))
+    years = sorted(year for year in sheet["counts"]["train"].get("year", {}) if year.isdigit())  # some have none
     span = f" dated {years[0]} to {years[-1]}" if years else ""
     text += (
         f"\n\nCorpus `{sheet['name']}`: {sheet['records']['train']:,} training records{span}, and "

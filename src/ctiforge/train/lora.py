@@ -15,6 +15,7 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig  # type: ignore[attr-defined]
 
+from ctiforge import __version__
 from ctiforge.core.errors import InputError, ModelError, SettingError
 from ctiforge.core.files import file_sha256, sha256, write_json
 from ctiforge.core.manifest import git_revision, package_versions
@@ -30,7 +31,7 @@ from ctiforge.train.lora_watch import Watch
 
 __all__ = ["MadeAdapter", "run_train_lora"]
 
-_PACKAGES = ("ctiforge", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 _HOW_ONLY = frozenset({"name", "description", "evaluation", "checkpoint_steps", "device", "activation_checkpointing"})
 """Settings that do not change what is learnt."""
 
@@ -241,7 +242,7 @@ class _Stages:
             "evaluation_examples": len(held),
             "sha256": file_sha256(folder / "adapter" / "adapter_model.safetensors"),
             "device": torch.cuda.get_device_name() if self.model.device.type == "cuda" else "cpu",
-            "versions": package_versions(_PACKAGES),
+            "versions": {"ctiforge": __version__, **package_versions(_PACKAGES)},
         }
         write_json(folder / "done.json", words)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
