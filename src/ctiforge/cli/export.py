@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
 from ctiforge.cli.export_compare import compare
+from ctiforge.cli.long_runs import timed_reporter
 from ctiforge.core.errors import MissingExtraError, SettingError
 
 __all__ = ["app"]
@@ -27,15 +26,6 @@ def _need_extra(error: ImportError) -> MissingExtraError:
     if package == "ctiforge":
         raise error  # a bug of ours, not a package that is missing
     return MissingExtraError(package, "export")
-
-
-def _reporter() -> Callable[[str], None]:
-    started = time.monotonic()
-
-    def report(message: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
-
-    return report
 
 
 def _base_folder(base: str) -> Path:
@@ -118,7 +108,7 @@ def gguf(
     if unknown:
         raise SettingError(f"unknown quantization {unknown[0]!r}", fix=f"choose of {', '.join(QUANTIZATIONS)}")
     chosen = [each for each in QUANTIZATIONS if each in wanted]
-    for made in run_export_gguf(model, out, chosen, corpus=corpus, report=_reporter()):
+    for made in run_export_gguf(model, out, chosen, corpus=corpus, report=timed_reporter()):
         typer.echo(f"{made.path}: {made.size / 1e6:,.1f} MB, sha256 {made.sha256}")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ctiforge.cli.long_runs import resumable, timed_reporter
 from ctiforge.cli.recipe_files import copy_bundled_recipe
-from ctiforge.core.errors import ExitCode, MissingExtraError
+from ctiforge.core.errors import MissingExtraError
 
 __all__ = ["app"]
 
@@ -91,10 +91,7 @@ def classifier(
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
         raise _need_extra(error) from None
-    started = time.monotonic()
-
-    def report(message: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+    report = timed_reporter()
 
     settings = load_recipe(recipe)
     asked = load_cwe_model(teacher, {}, threads=threads) if teacher else None
@@ -133,20 +130,14 @@ def encoder(
         from ctiforge.train.encoder_recipe import load_encoder_recipe
     except ImportError as error:
         raise _need_extra(error, "encoder") from None
-    started = time.monotonic()
-
-    def report(message: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+    report = timed_reporter()
 
     settings = load_encoder_recipe(recipe)
     controls = Controls(checkpoint_seconds=60 * checkpoint_minutes, micro_batch=micro_batch, report=report)
-    try:
+    with resumable():
         made = run_train_encoder(
             settings, data, out, device=device, threads=threads, restart=restart, teacher=teacher, controls=controls
         )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
     report("done")
     scores, int8 = made.development, made.export["int8"]
     typer.echo(
@@ -175,19 +166,13 @@ def teacher(
         from ctiforge.train.teacher import run_train_teacher
     except ImportError as error:
         raise _need_extra(error, "encoder") from None
-    started = time.monotonic()
-
-    def report(message: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+    report = timed_reporter()
 
     recipes = [load_encoder_recipe(each) for each in recipe]
-    try:
+    with resumable():
         made = run_train_teacher(
             recipes, data, out, folds=folds, device=device, threads=threads, restart=restart, controls=Controls(report=report)
         )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
     report("done")
     typer.echo(f"{made.file}: {made.texts:,} descriptions, sha256 {made.digest}\non the development split:")
     for name, scores in made.scores.items():
@@ -211,10 +196,7 @@ def blend(
         from ctiforge.train.blend import run_train_blend
     except ImportError as error:
         raise _need_extra(error, "encoder") from None
-    started = time.monotonic()
-
-    def report(message: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:6.1f} s] {message}", err=True)
+    report = timed_reporter()
 
     shipped = {each: bundled_model_path(each) for each in BUNDLED_MODELS}
     made = run_train_blend(encoder, linear, data, out, name=name, shipped=shipped, threads=threads, report=report)
@@ -247,13 +229,10 @@ def lora(
         from ctiforge.train.lora_recipe import load_lora_recipe
     except ImportError as error:
         raise _need_extra(error, "lora") from None
-    started = time.monotonic()
-
-    def report(message: str) -> None:
-        typer.echo(f"[{time.monotonic() - started:7.1f} s] {message}", err=True)
+    report = timed_reporter()
 
     settings = load_lora_recipe(recipe)
-    try:
+    with resumable():
         made = run_train_lora(
             settings,
             base,
@@ -265,9 +244,6 @@ def lora(
             report_to=report_to or (),
             report=report,
         )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
     loss = "" if made.evaluation_loss is None else f", development loss {made.evaluation_loss:.4f}"
     typer.echo(
         f"{made.folder}: {made.examples:,} examples, {made.seconds / 60:.1f} min{loss}, sha256 {made.digest}\n"
