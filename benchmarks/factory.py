@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -38,11 +39,24 @@ from ctiforge.train.lora_trainer import CompletionTrainer, GroupCollator, rows
 RESULTS = Path(__file__).parent / "results" / "factory.json"
 PARTS = ("step", "memory", "labels")
 _WORDING = 60
-_UNSEEN: dict[str, Any] = {
-    "vocab_size": 50_000, "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 16,
-    "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 4096, "tie_word_embeddings": True,
-    "architectures": ["Qwen3ForCausalLM"],
+_RANDOM: dict[str, dict[str, Any]] = {
+    "Qwen3, 0.2 billion random weights": {
+        "model_type": "qwen3", "vocab_size": 50_000, "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 12,
+        "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
+    },
+    "Llama, 0.1 billion random weights": {
+        "model_type": "llama", "vocab_size": 32_000, "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "num_key_value_heads": 12, "max_position_embeddings": 4096, "tie_word_embeddings": True,
+    },
 }  # fmt: skip
+_STEPS = (
+    ("Gemma 3 270M", 1, 128, False), ("Gemma 3 270M", 4, 256, False), ("Gemma 3 270M", 8, 256, False),
+    ("Gemma 3 270M", 8, 256, True), ("Qwen3, 0.2 billion random weights", 4, 256, False),
+    ("Qwen3, 0.2 billion random weights", 8, 384, False), ("Qwen3, 0.2 billion random weights", 8, 256, True),
+    ("Llama, 0.1 billion random weights", 6, 320, False), ("Llama, 0.1 billion random weights", 6, 320, True),
+    ("Llama, 0.1 billion random weights", 2, 512, False),
+)  # fmt: skip
 
 
 def load(base: Path, corpus: Path, recipe: LoraRecipe, count: int, device: str = "cpu") -> tuple[Any, Any, list[Any]]:
@@ -117,32 +131,37 @@ def measure_step(base: Path, corpus: Path, device: str, size: int = 4, repeats: 
 def measure_memory(base: Path, corpus: Path) -> list[dict[str, Any]]:
     """Compare the planner with the peak of processes that take three steps of a given shape.
 
-    Its factors were fitted on the first four; the architecture of the others it has not seen.
+    What a step's tensors take is counted, what the allocator adds was fitted on these steps.
     """
-    from transformers import Qwen3Config
+    from transformers import AutoConfig
 
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        Qwen3Config(**_UNSEEN).save_pretrained(folder)
-        fitted = [(base, *each) for each in ((1, 128, False), (4, 256, False), (8, 256, False), (8, 256, True))]
-        unseen = [(Path(folder), *each) for each in ((4, 256, False), (8, 384, False), (8, 256, True))]
-        for place, size, tokens, checkpointing in (*fitted, *unseen):
+    as_users_have_it = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, size, tokens, checkpointing in _STEPS:
+            place = Path(scratch) / name if name in _RANDOM else base
+            if name in _RANDOM:
+                kind: Any = AutoConfig
+                kind.for_model(**_RANDOM[name]).save_pretrained(place)
             given = json.dumps([str(place), str(corpus), size, tokens, checkpointing])
-            done = subprocess.run([sys.executable, __file__, "--child", given], check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, __file__, "--child", given], check=True, capture_output=True, text=True, env=as_users_have_it
+            )
             measured = json.loads(done.stdout.strip().splitlines()[-1])
             recipe = load_lora_recipe("gemma3-270m")
             planned = plan_training(
                 load_shape(str(place)),
                 rank=recipe.lora.rank,
+                targets=recipe.lora.targets,
                 tokens=tokens,
                 batch=size,
                 precision=recipe.precision,
                 completion_tokens=measured["completion_tokens"],
                 checkpointing=checkpointing,
+                device="cpu",
             )
             found.append({
-                "model": "Gemma 3 270M" if place == base else "Qwen3, 0.2 billion random weights",
-                "fitted": place == base,
+                "model": name,
                 "examples": size,
                 "tokens": tokens,
                 "checkpointing": checkpointing,

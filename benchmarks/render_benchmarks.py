@@ -91,9 +91,8 @@ def _factory(results: dict[str, Any]) -> str:
     ]
     for step in results["memory"]["steps"]:
         kept = "computed again" if step["checkpointing"] else "kept"
-        model = step["model"] + (" (the planner's factors were fitted on it)" if step["fitted"] else "")
         lines.append(
-            f"| {model} | {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | {step['measured'] / 1e9:.2f} | "
+            f"| {step['model']} | {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | {step['measured'] / 1e9:.2f} | "
             f"{step['planned_over_measured']:.2f} |"
         )
     lines += [

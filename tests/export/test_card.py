@@ -79,7 +79,7 @@ def facts() -> CardFacts:
             {"task": "cti-mcq", "n": 0, "left_out": {}, "accuracy": None},
         ],
     }
-    shape = Shape("example/base", Parameters(4_628_569_344, 2_279_759_104, 1), (), 35, 1536, 6144, 2048, 262144, ())
+    shape = Shape("example/base", Parameters(4_628_569_344, 2_279_759_104, 1), (), 1536, 6144, 262144, {})
     gguf = {
         "importance": {"texts": 200},
         "parity": 0.96,

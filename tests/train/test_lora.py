@@ -78,14 +78,45 @@ def test_stages_go_on_from_each_other_and_leave_what_they_say(corpus: Path, reci
         run("tiny-random", corpus, tmp_path / "out", recipe.model_copy(update={"seed": 1}))
 
 
+def test_an_adapter_is_gone_on_from_as_a_stage_is(corpus: Path, recipe_file: Path, tmp_path: Path) -> None:
+    recipe = load_lora_recipe(recipe_file)
+    first, second = recipe.stages
+    whole = run("tiny-random", corpus, tmp_path / "whole", recipe)
+    base = tmp_path / "whole" / "tiny-random"
+    begun = run(base, corpus, tmp_path / "begun", recipe.model_copy(update={"stages": [first]}))
+    rest = recipe.model_copy(update={"stages": [second]})
+    ended = run(base, corpus, tmp_path / "ended", rest, adapter=tmp_path / "begun")
+    assert ended.digest == whole.digest != begun.digest
+    manifest = json.loads((tmp_path / "ended" / "manifest.json").read_text("utf-8"))
+    assert manifest["started_from"] == {"recipe": recipe.name, "adapter_sha256": begun.digest}
+    with pytest.raises(InputError, match="corpus, adapter or kind of device"):
+        run(base, corpus, tmp_path / "ended", rest)
+
+
+def test_an_adapter_that_does_not_fit_is_refused(corpus: Path, recipe_file: Path, tmp_path: Path) -> None:
+    recipe = load_lora_recipe(recipe_file)
+    short = recipe.model_copy(update={"stages": recipe.stages[:1]})
+    run("tiny-random", corpus, tmp_path / "begun", short)
+    base, begun = tmp_path / "begun" / "tiny-random", tmp_path / "begun"
+    with pytest.raises(ModelError, match="is no LoRA adapter"):
+        run(base, corpus, tmp_path / "out", short, adapter=base)
+    wider = short.model_copy(update={"lora": short.lora.model_copy(update={"rank": 2 * short.lora.rank})})
+    with pytest.raises(ModelError, match=f"r {short.lora.rank} instead of {2 * short.lora.rank}"):
+        run(base, corpus, tmp_path / "out", wider, adapter=begun)
+    other = write_tiny_random(tmp_path / "other")
+    (other / "note.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    with pytest.raises(ModelError, match="was trained on another base"):
+        run(other, corpus, tmp_path / "out", short, adapter=begun)
+
+
 def test_what_a_gpu_machine_fitted_is_finished_on_another(
     corpus: Path, recipe_file: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     from ctiforge.train import lora
 
     prints: list[Any] = []
-    fingerprint = lora._fingerprint
-    monkeypatch.setattr(lora, "_fingerprint", lambda *given: prints.append(given) or fingerprint(*given))
+    fingerprint = lora.run_fingerprint
+    monkeypatch.setattr(lora, "run_fingerprint", lambda *given: prints.append(given) or fingerprint(*given))
     recipe = load_lora_recipe(recipe_file)
     out = tmp_path / "out"
     made = run("tiny-random", corpus, out, recipe)

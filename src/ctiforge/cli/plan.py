@@ -50,7 +50,8 @@ def plan(
     if recipe is not None:
         settings = load_lora_recipe(recipe)
         options = [False, True] if settings.activation_checkpointing == "auto" else [settings.activation_checkpointing is True]
-        training = [plan_recipe(shape, settings, checkpointing=option) for option in options]
+        where = "gpu" if settings.precision == "bf16" or settings.device == "gpu" else "cpu"
+        training = [plan_recipe(shape, settings, checkpointing=option, device=where) for option in options]
     if as_json:
         words = {"model": model, "parameters": asdict(shape.parameters), "serving": [asdict(each) for each in serving]}
         typer.echo(json.dumps(words | {"training": [asdict(each) for each in training]}))
@@ -69,7 +70,13 @@ def plan(
     console.print(table)
     if training:
         table = Table(
-            "training", "weights", "adapter, optimizer", "activations", "logits", "total", title=f"recipe {recipe}, GB"
+            "training",
+            "weights",
+            "adapter, optimizer",
+            "activations",
+            "logits",
+            "total",
+            title=f"recipe {recipe} on a {where.upper()}, GB",
         )
         for row in training:
             name = "recomputing activations" if row.checkpointing else "keeping activations"

@@ -216,6 +216,9 @@ def lora(
     corpus: Annotated[Path, typer.Option(help="Folder that `ctiforge corpus build` wrote.")],
     out: Annotated[Path, typer.Option(help="Folder to write to: adapter, manifest.json, and what led to them.")],
     recipe: Annotated[str, _RECIPE] = "gemma4defense-2b",
+    adapter: Annotated[
+        Path | None, typer.Option(help="Begin with this adapter of the same base and shape instead of a fresh one.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
     report_to: Annotated[
@@ -238,6 +241,7 @@ def lora(
             base,
             corpus,
             out,
+            adapter=adapter,
             device=device,
             threads=threads,
             restart=restart,

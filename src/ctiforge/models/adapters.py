@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ctiforge.core.errors import ModelError
 
-__all__ = ["attach_adapter"]
+__all__ = ["adapted_layers", "attach_adapter"]
+
+
+def adapted_layers(targets: Sequence[str]) -> str:
+    """Return the regular expression of the layers that get an adapter: the language model's, in a multimodal model too.
+
+    Bare names would match the vision and audio towers as well, whose layers PEFT cannot adapt in Gemma 4.
+    """
+    return rf"(?!.*(?:vision|audio|visual|image)).*layers\.\d+\.(?:self_attn|mlp)\.(?:{'|'.join(targets)})"
 
 
 def attach_adapter(model: Any, folder: Path, *, trainable: bool = False) -> Any:

@@ -28,6 +28,8 @@ __all__ = ["LabelScorer", "LabelTrie"]
 _FLOOR = 1e-3
 _END = -1
 """Stands for the end of a label in the trie: any token with which the model ends a completion."""
+_LEAST_FILLED = 0.8
+"""A row shorter than this part of the longest is not padded to it on a CPU."""
 _WORTH_SHARING = 16
 """Tokens that all prompts begin with, from which on they are read once."""
 
@@ -110,10 +112,30 @@ class LabelScorer:
 
     def score(self, prompts: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
         """Return the probabilities of the labels, shape (prompts, K); each row adds up to 1."""
-        import torch
-
         found = np.zeros((len(prompts), self._count))
         rows = [[*prompt, *self._trie.prefix] for prompt in prompts]
+        self._know_start(rows)
+        for group in self._groups(rows):
+            found[group] = self._score_rows([rows[number] for number in group])
+        return found
+
+    def _groups(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Return the rows' numbers in groups that are read together: a CPU pays for every token of padding, a GPU for calls."""
+        order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+        if not self._device.startswith("cpu"):
+            return [order]
+        groups: list[list[int]] = []
+        for number in order:
+            if groups and len(rows[number]) * _LEAST_FILLED <= len(rows[groups[-1][0]]):
+                groups[-1].append(number)
+            else:
+                groups.append([number])
+        return groups
+
+    def _score_rows(self, rows: Sequence[list[int]]) -> npt.NDArray[np.float64]:
+        import torch
+
+        found = np.zeros((len(rows), self._count))
         with torch.inference_mode():
             start, cache = self._common_start(rows)
             width = max(len(row) for row in rows)
@@ -130,27 +152,31 @@ class LabelScorer:
                 use_cache=True,
             ).last_hidden_state
             reading = _Reading(cache, mask.bool(), positions)
-            branches = [_Branch(number, self._trie.root, 1.0, (), ()) for number in range(len(prompts))]
+            branches = [_Branch(number, self._trie.root, 1.0, (), ()) for number in range(len(rows))]
             branches = self._step(branches, states[:, -1], found)
             while branches:
                 branches, states = self._read(branches, reading)
                 branches = self._step(branches, states, found)
         return found
 
-    def _common_start(self, rows: Sequence[Sequence[int]]) -> tuple[int, Any]:
-        """Return how many tokens all rows begin with and are read already, and a cache to read on with.
+    def _know_start(self, rows: Sequence[Sequence[int]]) -> None:
+        """Find what all rows begin with, unless they begin with what was read before.
 
         The instruction of a task stands before its text, so its tokens are read once and kept for the next call.
         """
+        known, _ = self._start
+        if len(rows) > 1 and not (known and _begin_with(rows, known)):
+            self._start = _shared_start(rows), None
+
+    def _common_start(self, rows: Sequence[Sequence[int]]) -> tuple[int, Any]:
+        """Return how many tokens all rows begin with and are read already, and a cache to read on with."""
         import torch
         from transformers import DynamicCache
 
         known, cache = self._start
-        if not known or any(len(row) <= len(known) or tuple(row[: len(known)]) != known for row in rows):
-            known = _shared_start(rows)
-            cache = None
         longest = max(len(row) for row in rows)
-        if len(rows) < 2 or len(known) < _WORTH_SHARING or (self._window is not None and longest > self._window):
+        beyond = self._window is not None and longest > self._window
+        if len(known) < _WORTH_SHARING or beyond or not _begin_with(rows, known):
             return 0, DynamicCache()  # without a config, for it would forget what a sliding window has passed
         if cache is None:
             cache = DynamicCache()
@@ -277,6 +303,11 @@ class _Reading:
 
         self.prompt = torch.cat([self.prompt, prompt], dim=1)
         self.positions = torch.cat([self.positions, positions], dim=1)
+
+
+def _begin_with(rows: Sequence[Sequence[int]], start: tuple[int, ...]) -> bool:
+    """Say whether all rows begin with these tokens and have at least one more."""
+    return all(len(row) > len(start) and tuple(row[: len(start)]) == start for row in rows)
 
 
 def _shared_start(rows: Sequence[Sequence[int]]) -> tuple[int, ...]:

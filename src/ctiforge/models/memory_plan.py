@@ -7,13 +7,14 @@ transformers knows is counted exactly. What a library keeps beside the tensors i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ctiforge.core.errors import MissingExtraError, ModelError, SettingError, did_you_mean
+from ctiforge.models.adapters import adapted_layers
 from ctiforge.models.shapes import KNOWN_SHAPES
 
 __all__ = [
@@ -36,12 +37,12 @@ BITS: Mapping[PlanQuantization, float] = MappingProxyType(
 )
 """Bits a weight, scales of the blocks included; for the M mixes, what they come to in a model of usual shape."""
 
-_RUNTIME = MappingProxyType({"serving": 0.9e9, "training": 0.57e9})
+_RUNTIME = MappingProxyType({"serving": 0.9e9, "training": 0.5e9})
 """Bytes that a process with torch (on a GPU: the driver's context and workspace) takes without a tensor."""
-_LIVE = 1.1
-"""Allocators hand out blocks: what is asked for takes about a tenth more."""
-_ON_THE_WAY_BACK = 3.6
-"""A layer computed again has its activations, their gradients and what is between, in multiples of the activations."""
+_HELD = MappingProxyType({("gpu", False): 1.1, ("gpu", True): 1.1, ("cpu", False): 2.2, ("cpu", True): 6.2})
+"""What an allocator holds for a byte of activations, by whether they are computed again. On a GPU blocks are rounded up. On a
+CPU glibc before 2.38 leaves holes behind aligned blocks: the step itself needs as little as on a GPU, but the process keeps
+more than twice as much, and recomputing leaves holes as large as what it saves is small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,16 @@ class Shape:
 
     Attributes:
         cached: keys and values that one token leaves: pairs (numbers, window in tokens or None).
-        layers: of the language model.
+        settings: its config.json.
     """
 
     name: str
     parameters: Parameters
     cached: tuple[tuple[int, int | None], ...]
-    layers: int
     hidden: int
     intermediate: int
-    attention: int
     vocabulary: int
-    adapted: tuple[tuple[int, int], ...]
-    """Rows and columns of the linear layers that a LoRA recipe may adapt."""
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +152,7 @@ def load_shape(model: str) -> Shape:
     settings = _settings(model)
     tf: Any = transformers
     try:
-        config = tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"})
-        text = config.get_text_config()
+        text = _text_config(settings)
         with torch.device("meta"):
             made = tf.AutoModelForCausalLM.from_config(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -164,26 +161,27 @@ def load_shape(model: str) -> Shape:
     tables = [each for name, each in made.named_parameters() if "embed_tokens_per_layer" in name]
     total = sum(each.numel() for each in made.parameters())
     looked_up = sum(each.numel() for each in tables)
-    linear = [
-        (each.out_features, each.in_features)
+    widths = [
+        each.out_features
         for name, each in made.named_modules()
-        if isinstance(each, torch.nn.Linear) and ".layers." in name and name.rpartition(".")[2] in _PROJECTIONS
+        if isinstance(each, torch.nn.Linear) and ".layers." in name and each.in_features == text.hidden_size
     ]
-    head_sizes = [each.out_features for name, each in made.named_modules() if name.endswith("self_attn.q_proj")]
     return Shape(
         name=model,
         parameters=Parameters(total, total - looked_up, made.get_input_embeddings().weight.numel()),
         cached=_cached(made, text),
-        layers=text.num_hidden_layers,
         hidden=text.hidden_size,
-        intermediate=max((rows for rows, columns in linear if columns == text.hidden_size), default=text.intermediate_size),
-        attention=sum(head_sizes) // max(len(head_sizes), 1),
+        intermediate=max(widths, default=text.intermediate_size),
         vocabulary=text.vocab_size,
-        adapted=tuple(linear),
+        settings=settings,
     )
 
 
-_PROJECTIONS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
+def _text_config(settings: Mapping[str, Any]) -> Any:
+    import transformers
+
+    tf: Any = transformers
+    return tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"}).get_text_config()
 
 
 def _settings(model: str) -> Mapping[str, Any]:
@@ -233,28 +231,39 @@ def plan_training(
     shape: Shape,
     *,
     rank: int,
+    targets: Sequence[str],
     tokens: int,
     batch: int,
     precision: Literal["bf16", "fp32"],
     completion_tokens: int,
     checkpointing: bool = False,
+    device: Literal["cpu", "gpu"] = "gpu",
 ) -> Training:
     """Return the bytes of a LoRA fine-tuning step.
 
     Args:
+        targets: names of the layers with an adapter.
         tokens: of an example, padding included; `batch` of them are computed at once.
         completion_tokens: of an example, for which the head is computed.
         checkpointing: whether activations within a layer are computed again when they are needed.
     """
+    from ctiforge.models.step_memory import trace_step
+
+    traced = trace_step(
+        _text_config(shape.settings),
+        rank=rank,
+        targets=adapted_layers(targets),
+        tokens=tokens,
+        batch=batch,
+        precision=precision,
+        completion_tokens=completion_tokens,
+        checkpointing=checkpointing,
+    )
     number = 2 if precision == "bf16" else 4
-    trainable = rank * sum(rows + columns for rows, columns in shape.adapted)
     weights = shape.parameters.total * number
-    adapter = 16 * trainable  # fp32: weight, gradient, two moments
-    # What a layer keeps for the way back, in numbers a token: its norms, projections, rotations, gates and low-rank products.
-    width = 20 * shape.hidden + 9 * shape.attention + 7 * shape.intermediate + 8 * rank
-    layer = batch * tokens * width * number
-    kept = batch * tokens * shape.hidden * number
-    activations = int(_LIVE * (shape.layers * kept + _ON_THE_WAY_BACK * layer if checkpointing else shape.layers * layer))
+    adapter = 16 * traced.trainable  # fp32: weight, gradient, two moments
     logits = batch * completion_tokens * shape.vocabulary * (number + 3 * 4)
+    held = _HELD[device, checkpointing] * (traced.peak - weights - 8 * traced.trainable)
+    activations = max(int(held) - logits, 0)
     total = int(weights + adapter + activations + logits + _RUNTIME["training"])
-    return Training(trainable, weights, adapter, activations, logits, total, checkpointing)
+    return Training(traced.trainable, weights, adapter, activations, logits, total, checkpointing)

@@ -16,9 +16,9 @@ from datasets import Dataset
 from trl import SFTConfig  # type: ignore[attr-defined]
 
 from ctiforge import __version__
-from ctiforge.core.errors import InputError, ModelError, SettingError
-from ctiforge.core.files import file_sha256, sha256, write_json
-from ctiforge.core.manifest import git_revision, package_versions
+from ctiforge.core.errors import InputError
+from ctiforge.core.files import file_sha256, write_json
+from ctiforge.core.manifest import package_versions
 from ctiforge.models.adapters import attach_adapter
 from ctiforge.train.chat_examples import EncodedExamples, TurnEncoder, encode_examples
 from ctiforge.train.lora_base import add_adapter, base_folder, check_base, explain_memory, load_base
@@ -26,14 +26,22 @@ from ctiforge.train.lora_corpus import LoraCorpus, kinds_of, load_lora_corpus
 from ctiforge.train.lora_labels import measure_labels
 from ctiforge.train.lora_memory import check_memory
 from ctiforge.train.lora_recipe import LoraRecipe, Stage
+from ctiforge.train.lora_run import (
+    FinishedStage,
+    choose_device,
+    fitted_on,
+    measured_once,
+    prepare_folder,
+    run_fingerprint,
+    starting_adapter,
+    write_manifest,
+)
 from ctiforge.train.lora_trainer import CompletionTrainer, GroupCollator, example_order, last_checkpoint, rows
 from ctiforge.train.lora_watch import Watch
 
 __all__ = ["MadeAdapter", "run_train_lora"]
 
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
-_HOW_ONLY = frozenset({"name", "description", "evaluation", "checkpoint_steps", "device", "activation_checkpointing"})
-"""Settings that do not change what is learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ def run_train_lora(
     corpus: Path,
     out: Path,
     *,
+    adapter: Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     restart: bool = False,
@@ -72,29 +81,31 @@ def run_train_lora(
     Args:
         base: folder of the base model, or one of `ctiforge.train.lora_base.BASE_MADE_HERE`.
         corpus: folder that `ctiforge corpus build` wrote.
+        adapter: a LoRA adapter of the base that the first stage goes on from, with the recipe's rank, alpha and targets.
         out: ``adapter`` and ``manifest.json`` are the result, ``stages`` what led to it.
         device: ``auto``, ``cpu``, ``cuda`` (CUDA or ROCm).
         report_to: ``tensorboard``, ``wandb``.
 
     Raises:
-        ModelError: the base cannot be used, memory does not suffice, or the loss is not a number.
+        ModelError: the base or the adapter cannot be used, memory does not suffice, or the loss is not a number.
         InputError: the corpus or a checkpoint cannot be used, or the disk is full.
         SettingError: there is no such device.
     """
-    fitted_on = None if restart else _fitted_on(recipe, out)
-    chosen = _choose_device(device, recipe, finished=fitted_on is not None)
+    before = None if restart else fitted_on(recipe, out)
+    chosen = choose_device(device, recipe, finished=before is not None)
     if threads is not None:
         torch.set_num_threads(threads)
     folder = base_folder(base, out)
     check_base(folder, recipe)
     material = load_lora_corpus(corpus, recipe)
-    checkpointing = False if fitted_on else check_memory(str(folder), recipe, chosen, report)
+    checkpointing = False if before else check_memory(str(folder), recipe, chosen, report)
     # What is finished is only read: a CPU does that in fp32.
-    reading = recipe if fitted_on is None or chosen != "cpu" else recipe.model_copy(update={"precision": "fp32"})
+    reading = recipe if before is None or chosen != "cpu" else recipe.model_copy(update={"precision": "fp32"})
     loaded = load_base(folder, reading, "cpu")
-    fitted_on = fitted_on or chosen.partition(":")[0]
-    fingerprint = _fingerprint(recipe, loaded.digest, material, fitted_on)
-    _prepare(out, fingerprint, fitted_on, restart=restart)
+    start = starting_adapter(adapter, recipe, loaded.digest) if adapter else None
+    kind = before or chosen.partition(":")[0]
+    fingerprint = run_fingerprint(recipe, loaded.digest, material, kind, start)
+    prepare_folder(out, fingerprint, kind, restart=restart)
     encoder = TurnEncoder(loaded.tokenizer, str(folder))
     try:
         stages = _Stages(
@@ -108,22 +119,22 @@ def run_train_lora(
             report,
             checkpointing=checkpointing,
         )
-        done = stages.run()
+        done = stages.run(start.folder if start else None)
     except (RuntimeError, MemoryError) as error:
         raise explain_memory(error) or error from error
-    adapter = out / "adapter"
-    shutil.rmtree(adapter, ignore_errors=True)
-    shutil.copytree(done[-1].folder, adapter)
+    result = out / "adapter"
+    shutil.rmtree(result, ignore_errors=True)
+    shutil.copytree(done[-1].folder, result)
     if recipe.base.chat_template != "own":
-        (adapter / "chat_template.jinja").write_text(loaded.tokenizer.chat_template, "utf-8")
-    digest = file_sha256(adapter / "adapter_model.safetensors")
+        (result / "chat_template.jinja").write_text(loaded.tokenizer.chat_template, "utf-8")
+    digest = file_sha256(result / "adapter_model.safetensors")
     labels: dict[str, Any] = {"labels": [], "calibration": None, "threshold": None, "label_scoring": None}
     if recipe.evaluation.labels and any("rcm" in stage.limits for stage in recipe.stages):
-        labels = _measured_once(
+        labels = measured_once(
             out / "labels.json",
             digest,
             lambda: measure_labels(
-                attach_adapter(stages.model, adapter),
+                attach_adapter(stages.model, result),
                 loaded.tokenizer,
                 encoder,
                 material,
@@ -132,16 +143,10 @@ def run_train_lora(
             ),
         )
     seconds = sum(each.words["seconds"] for each in done)
-    _write_manifest(out, recipe, folder, loaded.digest, material, done, digest, fingerprint, labels)
+    write_manifest(out, recipe, folder, loaded.digest, material, done, digest, fingerprint, labels, start)
     return MadeAdapter(
-        adapter, digest, sum(each.words["examples"] for each in done), seconds, done[-1].words["evaluation"].get("eval_loss")
+        result, digest, sum(each.words["examples"] for each in done), seconds, done[-1].words["evaluation"].get("eval_loss")
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    folder: Path
-    words: dict[str, Any]
 
 
 class _Stages:
@@ -170,17 +175,17 @@ class _Stages:
         self._report_to = list(report_to)
         self._report = report
 
-    def run(self) -> list[_Done]:
-        """Run what is not done yet, and return all stages."""
-        done: list[_Done] = []
+    def run(self, start: Path | None) -> list[FinishedStage]:
+        """Run what is not done yet, the first stage from an adapter where one is given, and return all stages."""
+        done: list[FinishedStage] = []
         for number, stage in enumerate(self._recipe.stages, 1):
             folder = self._out / "stages" / f"{number:02d}-{stage.name}"
             words = folder / "done.json"
             if words.is_file():
                 self._report(f"{stage.name}: done before, skipped")
             else:
-                self._fit(stage, folder, done[-1].folder if done else None)
-            done.append(_Done(folder / "adapter", orjson.loads(words.read_bytes())))
+                self._fit(stage, folder, done[-1].folder if done else start)
+            done.append(FinishedStage(folder / "adapter", orjson.loads(words.read_bytes())))
         return done
 
     def _fit(self, stage: Stage, folder: Path, before: Path | None) -> None:
@@ -299,98 +304,3 @@ def _printer() -> Any:
     from transformers import PrinterCallback
 
     return PrinterCallback
-
-
-def _measured_once(file: Path, digest: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what was measured of an adapter before, or measure it now."""
-    if file.is_file():
-        words: dict[str, Any] = orjson.loads(file.read_bytes())
-        if words.pop("adapter_sha256", None) == digest:
-            return words
-    found = measure()
-    write_json(file, found | {"adapter_sha256": digest})
-    return found
-
-
-def _fitted_on(recipe: LoraRecipe, out: Path) -> str | None:
-    """Return the kind of device that all stages are finished on, None where they are not: what a GPU machine has fitted can be
-    finished on another."""
-    file = out / "run.json"
-    last = f"{len(recipe.stages):02d}-{recipe.stages[-1].name}"
-    if not file.is_file() or not (out / "stages" / last / "done.json").is_file():
-        return None
-    words: dict[str, Any] = orjson.loads(file.read_bytes())
-    return str(words["device"]) if "device" in words else None
-
-
-def _choose_device(device: str, recipe: LoraRecipe, *, finished: bool) -> str:
-    found = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = found if device == "auto" else device
-    if recipe.device == "gpu" and not finished and not chosen.startswith("cuda"):
-        raise SettingError(
-            f"recipe {recipe.name!r} is for a GPU, and "
-            + ("torch finds none (CUDA or ROCm)" if device == "auto" else f"--device is {device}"),
-            fix="run it on a machine with one, or set device: any in a copy of the recipe; gemma3-270m is for a CPU",
-        )
-    try:
-        torch.empty(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingError(f"device {chosen!r} cannot be used: {error}", fix="choose auto, cpu or cuda") from None
-    return chosen
-
-
-def _fingerprint(recipe: LoraRecipe, base: str, corpus: LoraCorpus, device: str) -> str:
-    settings = {name: value for name, value in recipe.model_dump(mode="json").items() if name not in _HOW_ONLY}
-    words = [settings, base, corpus.digests["train.jsonl"], device]
-    return sha256(orjson.dumps(words, option=orjson.OPT_SORT_KEYS))
-
-
-def _prepare(out: Path, fingerprint: str, device: str, *, restart: bool) -> None:
-    """Make the folder of a run, or check that it is this run's."""
-    file = out / "run.json"
-    if restart:
-        shutil.rmtree(out / "stages", ignore_errors=True)
-        file.unlink(missing_ok=True)
-    if file.is_file():
-        if orjson.loads(file.read_bytes()).get("fingerprint") != fingerprint:
-            raise InputError(
-                f"{out} holds a run with another recipe, base, corpus or kind of device, so it cannot be continued",
-                fix="name another --out, or start again with --restart",
-            )
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"fingerprint": fingerprint, "device": device})
-    except OSError as error:
-        raise InputError(f"{out}: cannot write ({error.strerror})", fix="name a folder that can be written") from None
-
-
-def _write_manifest(
-    out: Path,
-    recipe: LoraRecipe,
-    folder: Path,
-    base: str,
-    corpus: LoraCorpus,
-    done: Sequence[_Done],
-    digest: str,
-    fingerprint: str,
-    labels: dict[str, Any],
-) -> None:
-    manifest = {
-        "kind": "lora-adapter",
-        "recipe": recipe.model_dump(mode="json"),
-        "base": {"model": recipe.base.model, "folder": folder.name, "digest": base, "licence": recipe.base.licence},
-        "corpus": {"folder": corpus.folder.name, "sha256": corpus.digests},
-        "stages": [each.words for each in done],
-        "adapter_sha256": digest,
-        **labels,
-        "device": done[-1].words["device"],
-        "threads": torch.get_num_threads(),
-        "fingerprint": fingerprint,
-        "versions": done[-1].words["versions"],
-        "git_revision": git_revision(),
-    }
-    try:
-        write_json(out / "manifest.json", manifest)
-    except OSError as error:
-        raise ModelError(f"{out / 'manifest.json'}: cannot write ({error.strerror})", fix="make room") from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ctiforge.core.errors import CtiforgeError, MissingExtraError, ModelError, did_you_mean
+from ctiforge.models.adapters import adapted_layers
 from ctiforge.models.gemma import gemma_folder
 from ctiforge.models.tiny_random import write_tiny_random
 from ctiforge.models.transformers_local import check_model_folder, folder_digest
@@ -25,7 +25,6 @@ __all__ = [
     "check_base",
     "explain_memory",
     "load_base",
-    "target_pattern",
 ]
 
 BASE_MADE_HERE = ("gemma3-270m", "tiny-random")
@@ -132,14 +131,6 @@ def load_base(folder: Path, recipe: LoraRecipe, device: str) -> LoadedBase:
     return LoadedBase(model.to(device), tokenizer, folder_digest(folder))
 
 
-def target_pattern(targets: Sequence[str]) -> str:
-    """Return the regular expression of the layers that get an adapter: the language model's, in a multimodal model too.
-
-    Bare names would match the vision and audio towers as well, whose layers PEFT cannot adapt in Gemma 4.
-    """
-    return rf"(?!.*(?:vision|audio|visual|image)).*layers\.\d+\.(?:self_attn|mlp)\.(?:{'|'.join(targets)})"
-
-
 def add_adapter(model: Any, recipe: LoraRecipe) -> Any:
     """Return the model with a fresh adapter: A drawn from torch's generator, B zero.
 
@@ -152,7 +143,7 @@ def add_adapter(model: Any, recipe: LoraRecipe) -> Any:
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,  # type: ignore[arg-type]
         lora_dropout=recipe.lora.dropout,
-        target_modules=target_pattern(recipe.lora.targets),
+        target_modules=adapted_layers(recipe.lora.targets),
         task_type="CAUSAL_LM",
     )
     try:

@@ -14,16 +14,18 @@ _COMPLETION_SHARE = 8
 """Of an example's tokens, one in so many is taken to be of the completion."""
 
 
-def plan_recipe(shape: Shape, recipe: LoraRecipe, *, checkpointing: bool) -> Training:
-    """Return what a step of a recipe needs when every example is as long as allowed."""
+def plan_recipe(shape: Shape, recipe: LoraRecipe, *, checkpointing: bool, device: str) -> Training:
+    """Return what a step of a recipe needs on a device when every example is as long as allowed."""
     return plan_training(
         shape,
         rank=recipe.lora.rank,
+        targets=recipe.lora.targets,
         tokens=recipe.batches.max_tokens,
         batch=recipe.batches.size,
         precision=recipe.precision,
         completion_tokens=max(recipe.batches.max_tokens // _COMPLETION_SHARE, 1),
         checkpointing=checkpointing,
+        device="cpu" if device.startswith("cpu") else "gpu",
     )
 
 
@@ -36,9 +38,9 @@ def check_memory(folder: str, recipe: LoraRecipe, device: str, report: Callable[
     shape = load_shape(folder)
 
     free = available_memory(device)
-    chosen = plan_recipe(shape, recipe, checkpointing=recipe.activation_checkpointing is True)
+    chosen = plan_recipe(shape, recipe, checkpointing=recipe.activation_checkpointing is True, device=device)
     if recipe.activation_checkpointing == "auto" and free is not None and chosen.total > free:
-        chosen = plan_recipe(shape, recipe, checkpointing=True)
+        chosen = plan_recipe(shape, recipe, checkpointing=True, device=device)
     how = " with activations computed again" if chosen.checkpointing else ""
     there = "" if free is None else f" of {free / 1e9:.1f} GB that are free"
     report(f"memory: {chosen.total / 1e9:.1f} GB at most{there}{how}; {chosen.trainable:,} weights are trained")
