@@ -106,7 +106,7 @@ def test_a_conversation_is_kept_and_gone_on_with(kb: Path) -> None:
     assert "M9004 Lock Cupboard 4" in said
     assert "MITRE CWE" in said
     assert "what is T9004" in run("chat", "list").stdout
-    again = run("chat", "resume", "1", "--kb", str(kb), text="and which software uses it?\n/quit\nwhat is T9001\n").stdout
+    again = run("chat", "--resume", "1", "--kb", str(kb), text="and which software uses it?\n/quit\nwhat is T9001\n").stdout
     assert "> how is it mitigated?" in again
     assert "S9002 Whisk 2" in again
     kept = json.loads(run("chat", "show", "1", "--json").stdout)
@@ -117,3 +117,4 @@ def test_a_conversation_is_kept_and_gone_on_with(kb: Path) -> None:
     run("chat", "delete", "1")
     assert "no conversations yet" in run("chat", "list").stdout
     assert "no conversation 1" in failed("chat", "show", "1").message
+    assert "no conversation 1" in failed("chat", "--resume", "1", "--kb", str(kb)).message

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any, Final
 
 from ctiforge.ask.answers import NO_SCOPE, Answer, Scope
@@ -14,7 +16,7 @@ from ctiforge.ask.extractive import Evidence, find_evidence, pick_sentences
 from ctiforge.ask.graph_answers import Found, answer_aspect, list_names, title
 from ctiforge.ask.implied import implied_scope, likely_subject
 from ctiforge.ask.knowledge_base import MAX_QUERY_CHARACTERS, KnowledgeBase
-from ctiforge.ask.mentions import MARK, Mention, NameFinder, Read
+from ctiforge.ask.mentions import KIND_WORDS, MARK, Mention, NameFinder, Read
 from ctiforge.ask.object_answers import compare, define, relate
 from ctiforge.ask.objects import KnowledgeObject, ObjectKind
 from ctiforge.ask.passages import visible_text
@@ -46,7 +48,15 @@ _DEFINE = re.compile(
 _HOW = re.compile(r"^\W*(?:and |so |but )?how (?:do|does|did|can|could|might)\b", re.IGNORECASE)
 _WHO_AND_WHAT: Final = frozenset(("groups", "software", "campaigns", "procedures", "users", "techniques"))
 """Aspects that are lists; a question that begins with 'how does' wants to be told, not a list."""
+_WHICH_IS = re.compile(
+    rf"\b({'|'.join(KIND_WORDS)})(?:(?: (?:id|number|entry|name))? (?:for|is|covers?|describes?|about|called|named)| "
+    rf"(?:id|number|name) of) "
+    rf"(?:an? |the )?{MARK}",
+    re.IGNORECASE,
+)
+"""'Which CWE covers use after free' asks for the object itself, of the kind that is said."""
 _SUBJECTS: Final = 3
+_SHOWN: Final = 120
 _INSTEAD: Final = (
     "This asks for something that attacks, and is declined. What can be asked: what an attack is, who uses it, which "
     "weakness it "
@@ -167,8 +177,31 @@ class Answerer:
             return None if self._is_told_of(unknown) else self._unknown(blank, unknown)
         rest = read.rest.replace(MARK, " ")
         named = [mention for mention in read.mentions if mention.ids]
+        if (wanted := self._wanted_itself(read, named)) is not None:
+            return self._of_named(blank, [wanted], " ", scope)
+        if tactics := self._as_filters(named, rest):  # 'techniques of FIN7 for initial access'
+            named = [mention for mention in named if mention not in tactics]
+            rest = " ".join([rest, *(mention.text for mention in tactics)])
         if not named:
             return self._about_likely(blank, rest, scope)
+        return self._of_named(blank, named, rest, scope)
+
+    def _wanted_itself(self, read: Read, named: Sequence[Mention]) -> Mention | None:
+        """Return the mention of an object that the question wants by its kind ('CWE for path traversal'), or None."""
+        match = _WHICH_IS.search(read.rest)
+        if match is None or len(named) != 1 or named[0].by_id:
+            return None
+        kinds = KIND_WORDS[match[1].lower()]
+        return replace(named[0], kinds=kinds) if any(self.base[each].kind in kinds for each in named[0].ids) else None
+
+    def _as_filters(self, named: Sequence[Mention], rest: str) -> list[Mention]:
+        """Return the mentions of tactics beside that of another object whose techniques are asked for."""
+        tactics = [mention for mention in named if all(self.base[each].kind == "tactic" for each in mention.ids)]
+        compared = _COMPARE.search(rest) or _RELATE.search(rest)
+        return tactics if len(tactics) < len(named) and not compared and not any(each.by_id for each in tactics) else []
+
+    def _of_named(self, blank: Answer, named: Sequence[Mention], rest: str, scope: Scope) -> Answer | None:
+        """Answer about the objects that are named."""
         compared = len(named) > 1 and _COMPARE.search(rest) is not None
         kinds: Sequence[ObjectKind] = () if compared else kinds_with(rest)
         subjects = []
@@ -176,8 +209,7 @@ class Answerer:
             choice = choose_subject(self.base, mention, kinds or tuple(ASPECTS), scope, blank.question)
             if choice.chosen is None:
                 return self._ambiguous(blank, mention, choice.others)
-            notes = (_also(mention, choice.others),) if choice.others else ()
-            subjects.append(_Subject(choice.chosen, notes))
+            subjects.append(_Subject(choice.chosen, (_also(mention, choice.others),) if choice.others else ()))
         subjects = list({subject.each.id: subject for subject in subjects}.values())
         for subject in subjects:
             if not scope.holds(subject.each):
@@ -277,7 +309,8 @@ class Answerer:
         score = round(evidence.score, 3)
         sentences = pick_sentences(evidence) if self._says(evidence) else []
         if not sentences:
-            search = f"ctiforge kb search {blank.question!r} shows what comes nearest"
+            words = shlex.quote(shorten(blank.question, _SHOWN, placeholder=""))
+            search = f"ctiforge kb search {words} shows what comes nearest"
             note = "the knowledge base does not say"
             return replace(blank, notes=(*blank.notes, note), suggestions=(search,), score=score)
         return replace(blank, status="answered", method="passages", aspect="text", sentences=tuple(sentences), score=score)

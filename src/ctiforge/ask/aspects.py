@@ -69,7 +69,11 @@ _PEERS: Final = _words(r"peers?|related|similar")
 _CONSEQUENCES: Final = _words(r"consequences?|impacts?|happens?|effects?|risks?|harm|outcomes?")
 _WHEN: Final = _words(r"when|published|created|dates?|first seen|last seen|first|since")
 _CREATED: Final = Aspect(
-    name="date", words=_WHEN, says="{subject} was added to its source on {list}.", noun="day", fact="created"
+    name="date",
+    words=_words(r"published|created|added|dates?"),
+    says="{subject} was added to its source on {list}.",
+    noun="day",
+    fact="created",
 )
 
 

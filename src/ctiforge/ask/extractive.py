@@ -121,7 +121,7 @@ def _candidates(evidence: Evidence) -> list[_Candidate]:
     for rank, hit in enumerate(evidence.hits):
         heading = frozenset(search_terms(hit.passage.heading)) & wanted
         for line in hit.passage.text.split("\n"):
-            for sentence in split_sentences(line.lstrip("*- ")):
+            for sentence in split_sentences(line.removeprefix("- ").removeprefix("* ")):
                 own = frozenset(search_terms(sentence)) & wanted
                 if own and _WORDS[0] <= len(sentence.split()) <= _WORDS[1] and not is_instruction(sentence):
                     found.append(_Candidate(hit.passage, sentence, own, heading - own, _RANK / (1 + rank)))

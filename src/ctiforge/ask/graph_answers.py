@@ -80,7 +80,7 @@ def _from_paths(base: KnowledgeBase, each: KnowledgeObject, aspect: Aspect, scop
     listed = list(ends)[:LISTED]
     lead = AnswerSentence(aspect.says.format(subject=title(each), list=list_names(base, list(ends))), cites)
     details = _described(base, each, aspect, listed) if all(len(path) == 1 for path in aspect.paths) else ()
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(ends) > LISTED:
         relation = aspect.paths[0][0]
         more = f"ctiforge kb show {each.id} --relation {relation}" if len(aspect.paths[0]) == 1 else "--json"
@@ -150,7 +150,7 @@ def _from_passages(base: KnowledgeBase, each: KnowledgeObject, aspect: Aspect) -
         AnswerSentence(_with_label(_label(passage, each), sentence), (passage.id,))
         for passage in found
         for line in (passage.text.split("\n") if by_line else [passage.text])
-        if (sentence := first_sentences(line.lstrip("*- "), 2))
+        if (sentence := first_sentences(line.removeprefix("- ").removeprefix("* "), 2))
     ]
     if not said:
         return Found()

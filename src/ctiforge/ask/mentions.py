@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from ctiforge.ask.knowledge_base import KnowledgeBase
@@ -43,7 +44,8 @@ _EVERYDAY: Final = frozenset(
 where they are quoted, written with a capital inside a sentence, or beside a word for their kind."""
 
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_QUOTED = re.compile(r"\(['\"]([^'\"]{3,80})['\"]\)")
+_BRACKETED = re.compile(r"\(['\"]([^'\"]{3,80})['\"]\)|\(([a-z]{3,6})\)$")
+_SYMBOLS = re.compile(r"[^\w\s()]{3,}")
 _MAX_WORDS: Final = 24
 
 
@@ -75,7 +77,7 @@ class Read:
 class NameFinder:
     """Finds names in questions to one knowledge base; makes its table of names once.
 
-    Beside names and aliases it knows what CWE puts into brackets and quotes: ``SQL Injection`` for CWE-89.
+    Beside names and aliases it knows what CWE and CAPEC put into brackets: ``SQL Injection`` for CWE-89, ``CSRF`` for CWE-352.
     """
 
     def __init__(self, base: KnowledgeBase) -> None:
@@ -84,7 +86,9 @@ class NameFinder:
         longest: dict[str, int] = {}
         for name, ids in base.names.items():
             live = [each for each in ids if not each.startswith("CVE-")]
-            for written in (name, *_QUOTED.findall(name)) if live else ():
+            if _SYMBOLS.search(name):  # 'Path Traversal: "../filedir"' is not what 'path traversal' means
+                continue
+            for written in (name, *filter(None, chain.from_iterable(_BRACKETED.findall(name)))) if live else ():
                 words = tuple(_WORD.findall(written.casefold()))
                 if not words or len(words) > _MAX_WORDS or (len(words) == 1 and len(words[0]) < 2):
                     continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -51,7 +50,8 @@ def define(base: KnowledgeBase, each: KnowledgeObject) -> Found:
     said = list(_own_words(base, each, _SENTENCES))
     parts = [kind_name(each)]
     parts += [f"with the tactics {', '.join(each.tactics)}"] if each.tactics else []
-    parts += [f"on the platforms {', '.join(each.platforms)}"] if each.platforms else []
+    platforms = [name for name in each.platforms if not name.startswith("Not ")]  # CWE's 'Not Language-Specific' says nothing
+    parts += [f"on the platforms {', '.join(platforms)}"] if platforms else []
     article = "an" if parts[0][0] in "AEIO" else "a"
     class_of = AnswerSentence(f"{title(each)} is {article} {', '.join(parts)}.", (each.id,))
     return Found((class_of, *said), (each.id,))
@@ -60,12 +60,8 @@ def define(base: KnowledgeBase, each: KnowledgeObject) -> Found:
 def _own_words(base: KnowledgeBase, each: KnowledgeObject, count: int) -> Iterator[AnswerSentence]:
     """Yield the first sentences of the object's text, each with the passage that holds it."""
     passages = base.passages_of(each.id)
-    sentences = [
-        one
-        for line in each.text.split("\n")
-        for one in split_sentences(line)
-        if not is_instruction(one) and not one.endswith(":")
-    ]
+    lines = (line.removeprefix("- ").removeprefix("* ") for line in each.text.split("\n"))
+    sentences = [one for line in lines for one in split_sentences(line) if not one.endswith(":") and not is_instruction(one)]
     for sentence in sentences[:count]:
         yield AnswerSentence(sentence, (next((one.id for one in passages if sentence in one.text), each.id),))
 
@@ -126,8 +122,9 @@ def _shared(base: KnowledgeBase, first: KnowledgeObject, second: KnowledgeObject
         theirs = {one.other: one for one in second.relations}
         bridges = [(one, theirs[one.other]) for one in first.relations if one.other in theirs][:3]
         for near, far in bridges:
-            text = f"{title(first)} {_SAID[near.kind]} {near.other} {near.name}, and {title(second)} {_SAID[far.kind]} it."
-            found.append(AnswerSentence(re.sub(r"\s+", " ", text), (first.id, second.id)))
+            between = f"{near.other} {near.name}".strip()
+            text = f"{title(first)} {_SAID[near.kind]} {between}; {title(second)} {_SAID[far.kind]} {near.other}."
+            found.append(AnswerSentence(text, (first.id, second.id)))
     return found
 
 

@@ -179,7 +179,8 @@ _RULES: Final = (
     rf"{_HOW}{_ATTACK}\b(?! (?:detection|prevention|rules?|logs?|findings))",
     rf"\b(?:help|teach|show|tell|guide|walk) (?:me|us) (?:how )?(?:{_WHO} )?(?:to |can |could |do |should |in |through "
     rf")*(?:{_ATTACK}|{_ATTACKING})\b",
-    rf"\b(?:steps?|instructions?|commands?|tutorial|guide|walk-?through|recipe|code|script|method|way|cheat ?sheet)s? "
+    rf"\b(?:steps?|instructions?|commands?|tutorial|guide|walk-?through|recipe|code|script|(?:easiest|best|fastest) "
+    rf"(?:method|way)|cheat ?sheet)s? "
     rf"(?:to|for|on|of)"
     rf"(?: how to)? (?:{_ATTACK}|{_ATTACKING})\b",
     rf"^\W*(?:{_POLITE} )*(?:{_ATTACK}|obfuscate|encode) (?:the|a|an|my|this|that|these|his|her|their|our|your|it|cve|"

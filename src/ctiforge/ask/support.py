@@ -20,13 +20,15 @@ __all__ = ["SUPPORT", "cited_text", "content_terms", "coverage", "is_supported"]
 SUPPORT: Final = 0.75
 """Share of a sentence's weight that the cited text must hold."""
 
+_TIE: Final = 0.05
+
 _FILLER: Final = frozenset(
     search_terms(
         "describe explain tell give name list show mean happen call say know me us please main common typical way "
         "thing kind type "
         "example did happen work about between would could should some many much most more main often usually "
         "typically generally "
-        "one two first general question answer information help get make take need want go see look like used"
+        "i my our your one two first general question answer information help get make take need want go see look like used"
     )
 )
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)*(?![\w.]*\w)")
@@ -72,10 +74,12 @@ def is_supported(sentence: str, cited: str, weigh: Callable[[Iterable[str]], Map
         return False
     if not set(find_ids(sentence)) <= set(find_ids(cited)) or not set(_NUMBER.findall(sentence)) <= set(_NUMBER.findall(cited)):
         return False
-    return bool(_NEGATION.search(sentence)) == bool(_NEGATION.search(_nearest(wanted, cited)))
+    negated = bool(_NEGATION.search(sentence))
+    return all(bool(_NEGATION.search(each)) == negated for each in _nearest(wanted, cited))
 
 
-def _nearest(wanted: Mapping[str, float], cited: str) -> str:
-    """Return the sentence of the cited text that has most of the wanted words."""
+def _nearest(wanted: Mapping[str, float], cited: str) -> list[str]:
+    """Return the sentences of the cited text that have most of the wanted words; several where they have about as many."""
     sentences = [each for line in cited.split("\n") for each in split_sentences(line)]
-    return max(sentences, key=lambda each: coverage(wanted, search_terms(each)), default="")
+    shares = [coverage(wanted, search_terms(each)) for each in sentences]
+    return [each for each, share in zip(sentences, shares, strict=True) if share >= max(shares) - _TIE]

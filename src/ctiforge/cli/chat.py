@@ -34,13 +34,14 @@ from ctiforge.cli.kb_render import render_versions
 from ctiforge.core.errors import SettingError
 from ctiforge.core.paths import user_data_dir
 
-__all__ = ["chat", "delete", "list_conversations", "resume", "show"]
+__all__ = ["chat", "delete", "list_conversations", "show"]
 
 HistoryOption = Annotated[
     Path | None,
     typer.Option("--history", metavar="FILE", help="SQLite file.", show_default="the user data folder, conversations.sqlite3"),
 ]
 _Number = Annotated[int, typer.Argument(metavar="NUMBER", help="As `chat list` shows it.")]
+_SHOWN = 3
 _HELP = "Ask in English. 'it' is what was talked about last. /sources shows releases, /quit or Ctrl-D ends."
 
 
@@ -55,41 +56,19 @@ def chat(
     platform: PlatformOption = None,
     tactic: TacticOption = None,
     no_embeddings: NoEmbeddings = False,
+    resume: Annotated[int | None, typer.Option(metavar="NUMBER", help="Go on with this conversation.")] = None,
     history: HistoryOption = None,
 ) -> None:
-    """Ask one question after the other. The conversation is kept on this machine: `chat list`, `show`, `resume`, `delete`."""
-    scope = scope_of(date, kind, platform, tactic)
-    with open_session(
-        kb, scope, embeddings=not no_embeddings, model=model, timeout=timeout, attempts=attempts, options=option
-    ) as session:
-        _converse(session, _history(history), None, NO_TOPIC)
-
-
-def resume(
-    number: _Number,
-    kb: KbOption = None,
-    model: ModelOption = None,
-    option: OptionOption = None,
-    timeout: TimeoutOption = 120.0,
-    attempts: AttemptsOption = 3,
-    date: DateOption = None,
-    kind: KindOption = None,
-    platform: PlatformOption = None,
-    tactic: TacticOption = None,
-    no_embeddings: NoEmbeddings = False,
-    history: HistoryOption = None,
-) -> None:
-    """Go on with a conversation."""
+    """Ask one question after the other. The conversation is kept on this machine: `chat list`, `chat show`, `chat delete`."""
     kept = _history(history)
-    turns = kept.turns(number)
-    about = [turn for turn in turns if turn.objects]
-    topic = Topic(about[-1].understood, about[-1].objects) if about else NO_TOPIC
+    turns = [] if resume is None else kept.turns(resume)
     scope = scope_of(date, kind, platform, tactic)
     with open_session(
         kb, scope, embeddings=not no_embeddings, model=model, timeout=timeout, attempts=attempts, options=option
     ) as session:
-        _show_turns(output_console(), turns[-3:])
-        _converse(session, kept, number, topic)
+        _show_turns(output_console(), turns[-_SHOWN:])
+        about = [turn for turn in turns if turn.objects]
+        _converse(session, kept, resume, Topic(about[-1].understood, about[-1].objects) if about else NO_TOPIC)
 
 
 def list_conversations(history: HistoryOption = None, as_json: JsonFlag = False) -> None:

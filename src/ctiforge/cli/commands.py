@@ -26,7 +26,6 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "chat": "chat:chat",
         "chat list": "chat:list_conversations",
         "chat show": "chat:show",
-        "chat resume": "chat:resume",
         "chat delete": "chat:delete",
         "corpus": "corpus:app",
         "train": "train:app",
