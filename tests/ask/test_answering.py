@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctiforge.ask import Answer, Answerer, KnowledgeBase, Scope, answer_question
+from ctiforge.ask import Answer, Answerer, BuildInputs, KnowledgeBase, Scope, answer_question, build_knowledge_base
 from ctiforge.core.errors import InputError, ModelError, SettingError
 from ctiforge.models.scripted import ScriptedModel
 
@@ -292,3 +292,13 @@ def test_the_answer_is_a_value(answerer: Answerer) -> None:
     first, second = answerer.answer("tactic of T9001"), answerer.answer("tactic of T9001")
     assert first == second
     assert replace(first, question="x") != first
+
+
+def test_with_embeddings_it_says_no_more_than_words_support(cwe_only: BuildInputs, tiny_encoder: Path, tmp_path: Path) -> None:
+    build_knowledge_base(cwe_only, tmp_path / "kb")
+    answerer = Answerer(KnowledgeBase.load(tmp_path / "kb"))
+    assert answerer.base.has_embeddings
+    answer = answerer.answer("should one glue the lid on with tune resin and mark the jar?")
+    assert (answer.status, answer.method) == ("answered", "passages")
+    assert answer.sentences[0].cites == ("CWE-904#mitigation.0",)
+    assert answerer.answer("what is the capital of France").status == "not-stated"
