@@ -1,4 +1,5 @@
-"""Render docs/leaderboard.md and the measured parts of docs/rare.md and benchmarks/README.md from records and result files.
+"""Render docs/leaderboard.md and the measured parts of docs/ask.md, docs/rare.md and benchmarks/README.md from records and
+result files.
 
 .venv/bin/python benchmarks/render_benchmarks.py [--check]
 """
@@ -44,11 +45,34 @@ def rendered() -> dict[Path, str]:
         readme = _between(readme, name, part)
     docs = HERE.parent / "docs"
     rare = _rare(json.loads((RESULTS / "rare.json").read_text("utf-8")))
+    ask = _ask(json.loads((RESULTS / "ask.json").read_text("utf-8")))
     return {
         HERE / "README.md": readme,
+        docs / "ask.md": _between((docs / "ask.md").read_text("utf-8"), "ask", ask),
         docs / "leaderboard.md": render_leaderboard(records, load_published()),
         docs / "rare.md": _between((docs / "rare.md").read_text("utf-8"), "rare", rare),
     }
+
+
+def _ask(result: dict[str, Any]) -> str:
+    cited, exact, free, off = (result[name] for name in ("citations", "structured", "free_text", "off_topic"))
+    low, high = cited["interval_95"]
+    rows = [
+        ("sentences that what they cite holds", f"{cited['held']} of {cited['sentences']}, {low:.3f} to {high:.3f} at 95 %"),
+        ("the same against the citations of another sentence (control)", f"{cited['held_by_the_citations_of_another_answer']}"),
+        ("structured questions answered exactly", f"{exact['exact']} of {exact['n']}"),
+        ("questions in free text answered", f"{free['answered']} of {free['n']}"),
+        ("... from the object that they were made from", f"{free['from_the_object_it_was_made_from']}"),
+        ("questions off the subject answered", f"{off['answered']} of {off['n']}"),
+        ("question to answer, index loaded", f"median {result['time']['median_ms']} ms, 95 % {result['time']['p95_ms']} ms"),
+    ]
+    sources = ", ".join(f"{each['name'].removeprefix('MITRE ')} {each['version']}" for each in result["sources"])
+    how = "words and meaning" if result["embeddings"] else "words only"
+    machine = f"{result['machine']['processor']}, {result['machine']['cores']} cores"
+    head = (
+        f"{result['questions']} questions from {sources}, searched by {how} ({machine}); `python benchmarks/ask.py --kb DIR`.\n"
+    )
+    return "\n".join([head, "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
 def _between(text: str, name: str, new: str) -> str:
@@ -82,7 +106,8 @@ def _factory(results: dict[str, Any]) -> str:
         speed = step["tokens_per_second"]
         lines.append(
             f"| {words} | {step['examples']} x {step['tokens'] // step['examples']} | {step['completion_tokens']} | "
-            f"{speed['plain']:.0f} | {speed['ours']:.0f} | **{step['ratio']:.2f}** | {step['largest_relative_loss_difference']:.0e} |"
+            f"{speed['plain']:.0f} | {speed['ours']:.0f} | **{step['ratio']:.2f}** | "
+            f"{step['largest_relative_loss_difference']:.0e} |"
         )
     lines += [
         "",
@@ -92,19 +117,22 @@ def _factory(results: dict[str, Any]) -> str:
     for step in results["memory"]["steps"]:
         kept = "computed again" if step["checkpointing"] else "kept"
         lines.append(
-            f"| {step['model']} | {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | {step['measured'] / 1e9:.2f} | "
+            f"| {step['model']} | {step['examples']} x {step['tokens']} | {kept} | {step['planned'] / 1e9:.2f} | "
+            f"{step['measured'] / 1e9:.2f} | "
             f"{step['planned_over_measured']:.2f} |"
         )
     lines += [
         "",
-        "| model of recipe | device | n | labels | generating, items/s | scoring labels, items/s | ratio | right: generating, scoring |",
+        "| model of recipe | device | n | labels | generating, items/s | scoring labels, items/s | ratio | right: "
+        "generating, scoring |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for each in results["labels"].values():
         speed, right = each["items_per_second"], each["accuracy"]
         lines.append(
             f"| `{each['recipe']}` | {each['device']}, {each['batch']} at once | {each['n']} | {each['labels']} | "
-            f"{speed['generated']:.2f} | {speed['labels']:.2f} | **{each['ratio']:.2f}** | {right['generated']:.3f}, {right['labels']:.3f} |"
+            f"{speed['generated']:.2f} | {speed['labels']:.2f} | **{each['ratio']:.2f}** | {right['generated']:.3f}, "
+            f"{right['labels']:.3f} |"
         )
     machine = results["step"]["machine"]
     lines += ["", f"({machine['processor']}, {machine['cores']} cores.)"]

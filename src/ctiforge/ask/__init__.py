@@ -1,8 +1,11 @@
 """Asking: a knowledge base over ATT&CK, CAPEC, CWE, CVE and a team's own documents, searched by words and by meaning.
 
-`KnowledgeBase.load` opens one, `build_knowledge_base` makes one. The package imports nothing heavy before either is used.
+`KnowledgeBase.load` opens one, `build_knowledge_base` makes one, `answer_question` answers from one. The package imports
+nothing heavy before either is used.
 """
 
+from ctiforge.ask.answering import Answerer, answer_question
+from ctiforge.ask.answers import Answer, AnswerMethod, AnswerSentence, AnswerStatus, Scope
 from ctiforge.ask.build import BuildEvent, BuildReport, build_knowledge_base
 from ctiforge.ask.graph import RELATIONS
 from ctiforge.ask.knowledge_base import MAX_QUERY_CHARACTERS, KnowledgeBase
@@ -22,6 +25,11 @@ __all__ = [
     "MAX_QUERY_CHARACTERS",
     "OBJECT_KINDS",
     "RELATIONS",
+    "Answer",
+    "AnswerMethod",
+    "AnswerSentence",
+    "AnswerStatus",
+    "Answerer",
     "BuildEvent",
     "BuildInputs",
     "BuildReport",
@@ -31,7 +39,9 @@ __all__ = [
     "Passage",
     "PassageKind",
     "Relation",
+    "Scope",
     "ScoredPassage",
     "SourceVersion",
+    "answer_question",
     "build_knowledge_base",
 ]

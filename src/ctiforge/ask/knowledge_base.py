@@ -158,6 +158,21 @@ class KnowledgeBase:
         row = self._lookup.row_of.get(self._lookup.redirects.get(object_id, object_id))
         return None if row is None else self._read_cached(row)
 
+    @property
+    def names(self) -> Mapping[str, Sequence[str]]:
+        """Every name and alias, in lower case without hyphens, to the identifiers of the objects that have it."""
+        return self._lookup.names
+
+    @property
+    def platforms(self) -> Iterable[str]:
+        """Every platform that an object has, in lower case without hyphens."""
+        return self._lookup.platforms.keys()
+
+    @property
+    def tactics(self) -> Iterable[str]:
+        """The name of every tactic, in lower case without hyphens."""
+        return self._lookup.tactics.keys()
+
     def __getitem__(self, object_id: str) -> KnowledgeObject:
         """Return what `get` does.
 
@@ -256,14 +271,31 @@ class KnowledgeBase:
         if top_k < 1:
             raise SettingError(f"top_k is {top_k}", fix="ask for at least one passage")
         terms = [_checked_terms(query) for query in queries]
-        if tactic is not None and (known := self.get(tactic.upper())) is not None and known.kind == "tactic":
-            tactic = known.name
-        mask = self._lookup.mask(kinds, platform, tactic, before)
+        mask = self._lookup.mask(kinds, platform, self.tactic_name(tactic), before)
         vectors = self._encoder.encode(queries) if self._encoder is not None and self._vectors is not None else None
         return [
             self._ranked(query, terms[i], None if vectors is None else vectors[i], mask, top_k, per_object)
             for i, query in enumerate(queries)
         ]
+
+    def tactic_name(self, tactic: str | None) -> str | None:
+        """Return the name of a tactic that is given by its identifier; anything else as it is."""
+        known = None if tactic is None else self.get(tactic.upper())
+        return known.name if known is not None and known.kind == "tactic" else tactic
+
+    def check_filters(
+        self, kinds: Iterable[ObjectKind] | None, platform: str | None, tactic: str | None, before: str | None
+    ) -> None:
+        """Do nothing where `search` would take these filters.
+
+        Raises:
+            SettingError: a filter has an unknown value.
+        """
+        self._lookup.mask(kinds, platform, self.tactic_name(tactic), before)
+
+    def term_weights(self, terms: Iterable[str]) -> dict[str, float]:
+        """Return how much each search term tells: its inverse document frequency, highest where no passage has it."""
+        return {term: self._lexical.weight(term) for term in terms}
 
     def _ranked(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,13 @@ class LexicalIndex:
                 start, end = self._indptr[row], self._indptr[row + 1]
                 scores[self._indices[start:end]] += self._data[start:end] * np.float32(min(count, _MAX_REPEAT))
         return scores
+
+    def weight(self, term: str) -> float:
+        """Return the term's inverse document frequency, as BM25 has it; of an unknown term that of one which is in no
+        passage."""
+        row = self._vocabulary.get(term)
+        found = 0 if row is None else int(self._indptr[row + 1] - self._indptr[row])
+        return math.log(1.0 + (self._passages - found + 0.5) / (found + 0.5))
 
     def knows(self, terms: Sequence[str]) -> bool:
         """Say whether any of the terms is in any passage."""

@@ -13,7 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from ctiforge.cli.model_options import read_options
+from ctiforge.cli.model_options import open_spec, read_options
 from ctiforge.core.errors import ExitCode, InputError, MissingExtraError, SettingError
 
 if TYPE_CHECKING:
@@ -179,16 +179,12 @@ def _tell_end(report: RunReport) -> None:
 
 def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any]) -> TextModel:
     from ctiforge.classify.as_model import EmbeddedModel
-    from ctiforge.models.registry import open_model
-    from ctiforge.models.retry import RetryPolicy
 
     def embedded(rest: str) -> TextModel:
         name, _, policy = rest.partition("@")
         return EmbeddedModel(name or "fast", policy=policy or "nvd")
 
-    endpoint = spec.partition(":")[0] in ("http", "https", "openai")
-    waiting = {"timeout_s": timeout, "retry": RetryPolicy(max_attempts=attempts)} if endpoint else {}
-    return open_model(spec, more={"embedded": embedded}, **waiting | options)
+    return open_spec(spec, timeout, attempts, options, more={"embedded": embedded})
 
 
 def _flagged(path: Path) -> frozenset[str]:
