@@ -9,6 +9,7 @@ from ctiforge.triage.audit_trail import BrokenLink, VerifyReport, history, verif
 from ctiforge.triage.bulk import bulk_accept, bulk_undo
 from ctiforge.triage.errors import ConflictError, StoreError, UnknownItemError
 from ctiforge.triage.exploitation import RankReport, rank
+from ctiforge.triage.exporting import ExportSummary, export
 from ctiforge.triage.feed_import import import_advisories
 from ctiforge.triage.listing import QueueFilter, queue, show
 from ctiforge.triage.reviewing import confirm, review, undo
@@ -31,6 +32,7 @@ __all__ = [
     "BrokenLink",
     "BulkResult",
     "ConflictError",
+    "ExportSummary",
     "ImportReport",
     "ItemView",
     "PriorityPart",
@@ -48,6 +50,7 @@ __all__ = [
     "bulk_accept",
     "bulk_undo",
     "confirm",
+    "export",
     "history",
     "import_advisories",
     "load_rules",
