@@ -10,8 +10,11 @@ import typer
 
 from ctiforge import __version__
 from ctiforge.classify.outputs.options import TLP_LABELS, OutputOptions
+from ctiforge.cli.cwe_render import output_console
 from ctiforge.cli.output_documents import csaf_options, output_stream
-from ctiforge.cli.triage_store import DbOption, opened
+from ctiforge.cli.triage_render import render_drift
+from ctiforge.cli.triage_store import DbOption, JsonFlag, opened, print_json
+from ctiforge.core.errors import ExitCode
 
 __all__ = ["register"]
 
@@ -19,6 +22,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the commands to those of triage."""
     app.command("export")(export)
+    app.command("drift")(drift)
 
 
 def export(
@@ -67,3 +71,34 @@ def export(
     typer.echo(f"{summary.written:,} decisions written", err=True)
     for reason, n in summary.left_out.items():
         typer.echo(f"left out of this format: {n:,} ({reason})", err=True)
+
+
+def drift(
+    db: DbOption = None,
+    every: Annotated[str, typer.Option(help="month, quarter or year.")] = "month",
+    by: Annotated[
+        str, typer.Option(help="published: by the records' own dates. first_seen: by when they were imported.")
+    ] = "published",
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="FIRST..LAST", help="Periods to compare with. Default: the first one with enough items."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Whose text vectors measure the shift of texts.")] = "fast",
+    no_texts: Annotated[bool, typer.Option("--no-texts", help="Leave the shift of texts out.")] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it (SVG).")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare each period with a reference. Exit code 7: a measure of the newest judged period is beyond its threshold."""
+    with opened(db) as store:
+        from ctiforge import triage
+
+        report = triage.drift(store, every=every, by=by, reference=reference, model=None if no_texts else model)
+    if plot is not None:
+        from ctiforge.triage.drift_plot import draw_drift
+
+        drawn = draw_drift(report)
+        with output_stream(plot) as stream:
+            stream.write(drawn)
+    print_json(report) if as_json else render_drift(output_console(), report)
+    if report.drifted:
+        raise typer.Exit(ExitCode.DRIFTED)

@@ -18,9 +18,10 @@ from ctiforge.cli.cwe_render import USAGE_STYLES
 
 if TYPE_CHECKING:
     from ctiforge.triage import AuditEntry, ItemView, QueueItem, QueuePage
+    from ctiforge.triage.drift import DriftReport
     from ctiforge.triage.statistics import StoreStatistics
 
-__all__ = ["render_history", "render_item", "render_priority", "render_queue", "render_stats"]
+__all__ = ["render_drift", "render_history", "render_item", "render_priority", "render_queue", "render_stats"]
 
 _SSVC_STYLES: Final = {"act": "bold red", "attend": "yellow", "track*": "cyan", "track": "dim", "": "dim"}
 _NARROW = 110
@@ -202,3 +203,24 @@ def render_stats(console: Console, found: StoreStatistics) -> None:
     for model, count in sorted(found.models.items()):
         grid.add_row(f"suggested by {model}", f"{count:,}")
     console.print(grid)
+
+
+def render_drift(console: Console, report: DriftReport) -> None:
+    """Print periods and measures as a table; what alarms stands out."""
+    names = list(dict.fromkeys(each.name for period in report.periods for each in period.measures))
+    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
+    for name in ("period", "items", *names):
+        table.add_column(name.replace("_", " "), justify="left" if name == "period" else "right", no_wrap=True)
+    for period in report.periods:
+        found = {each.name: each for each in period.measures}
+        cells = []
+        for name in names:
+            each = found.get(name)
+            if each is None:
+                cells.append(Text("-", style="dim"))
+                continue
+            text = f"{each.value:.2f} ({each.interval.low:.2f}, {each.interval.high:.2f}){' !' if each.alarms else ''}"
+            cells.append(Text(text, style="red" if each.alarms else ""))
+        table.add_row(period.period, f"{period.items:,}", *cells)
+    console.print(f"reference {report.reference}, {report.reference_items:,} items; 95 % intervals; ! is beyond the threshold")
+    console.print(table if report.periods else "no period comes after it")

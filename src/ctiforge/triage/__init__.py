@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ctiforge.triage.audit_trail import BrokenLink, VerifyReport, history, verify
 from ctiforge.triage.bulk import bulk_accept, bulk_undo
+from ctiforge.triage.drift import DriftReport, drift
 from ctiforge.triage.errors import ConflictError, StoreError, UnknownItemError
 from ctiforge.triage.exploitation import RankReport, rank
 from ctiforge.triage.exporting import ExportSummary, export
@@ -32,6 +33,7 @@ __all__ = [
     "BrokenLink",
     "BulkResult",
     "ConflictError",
+    "DriftReport",
     "ExportSummary",
     "ImportReport",
     "ItemView",
@@ -50,6 +52,7 @@ __all__ = [
     "bulk_accept",
     "bulk_undo",
     "confirm",
+    "drift",
     "export",
     "history",
     "import_advisories",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, func, literal, select
+from sqlalchemy import Connection, Select, and_, func, literal, select
 
 from ctiforge.core.metrics import Interval, wilson_interval
 from ctiforge.triage.schema import items, suggestions
@@ -47,16 +48,13 @@ def store_statistics(store: TriageStore) -> StoreStatistics:
             query = select(func.count()).select_from(items).where(and_(*where))  # type: ignore[arg-type]
             return int(connection.execute(query).scalar_one())
 
-        by_state = dict(connection.execute(select(items.c.state, func.count()).group_by(items.c.state)).tuples().all())
-        by_ssvc = connection.execute(select(items.c.ssvc, func.count()).where(waiting).group_by(items.c.ssvc)).tuples().all()
+        by_state = _counts(connection, select(items.c.state, func.count()).group_by(items.c.state))
+        by_ssvc = _counts(connection, select(items.c.ssvc, func.count()).where(waiting).group_by(items.c.ssvc))
         decided = items.c.state.in_(("accepted", "corrected")), items.c.abstain_reason == ""
         n = number(*decided)
         agreed = number(*decided, items.c.cwe_ids.contains(literal('"') + items.c.top_cwe + '"'))
-        models = connection.execute(
-            select(suggestions.c.model, func.count())
-            .join(items, items.c.suggestion_id == suggestions.c.suggestion_id)
-            .group_by(suggestions.c.model)
-        )
+        of_items = select(suggestions.c.model, func.count()).join(items, items.c.suggestion_id == suggestions.c.suggestion_id)
+        models = _counts(connection, of_items.group_by(suggestions.c.model))
         return StoreStatistics(
             states={state: by_state.get(state, 0) for state in STATES},
             overdue=number(waiting, items.c.due_at < utc_text(store.now())),
@@ -64,8 +62,12 @@ def store_statistics(store: TriageStore) -> StoreStatistics:
             conflicts=number(waiting, items.c.parties_differ.is_(True)),
             abstained=number(waiting, items.c.abstain_reason != ""),
             discouraged=number(waiting, items.c.discouraged.is_(True)),
-            waiting_by_ssvc=dict(by_ssvc),
+            waiting_by_ssvc=by_ssvc,
             agreement=agreed / n if n else None,
             agreement_interval=wilson_interval(agreed, n),
-            models=dict(models.tuples().all()),
+            models=models,
         )
+
+
+def _counts(connection: Connection, query: Select[Any]) -> dict[str, int]:
+    return {row[0]: int(row[1]) for row in connection.execute(query)}

@@ -18,9 +18,8 @@ from ctiforge.classify.prediction import Decision, Prediction
 __all__ = ["DecisionsCsvRenderer", "EvaluationRenderer", "TrainingRenderer"]
 
 _COLUMNS = (
-    "id", "verdict", "cwe_ids", "decided_at", "in_bulk", "suggested", "probability", "abstained", "assigned", "title", "
-    ""published",
-    "model", "model_digest", "cwe_version", "policy", "source",
+    "id", "verdict", "cwe_ids", "decided_at", "in_bulk", "suggested", "probability", "abstained", "assigned", "title",
+    "published", "model", "model_digest", "cwe_version", "policy", "source",
 )  # fmt: skip
 
 
