@@ -111,3 +111,22 @@ def test_a_feed_that_cannot_be_read_has_an_exit_code(tmp_path: Path, tiny_model:
     (tmp_path / "bad.jsonl").write_text('{"cveMetadata": {"cveId": "x"}}\n')
     run("import", str(tmp_path / "bad.jsonl"), "--model", str(tiny_model), code=4)
     assert "missing_field" in (tmp_path / "ctiforge-rejects.jsonl").read_text()
+
+
+def test_drift_has_an_exit_code(tmp_path: Path, tiny_model: Path) -> None:
+    texts = {1: INVENTED.SQL, 2: INVENTED.SQL, 3: INVENTED.OVERFLOW}
+    records = [
+        INVENTED.cve(10000 + 100 * month + n, text, published=f"2099-0{month}-10")
+        for month, text in texts.items()
+        for n in range(60)
+    ]
+    run("import", str(INVENTED.write_feed(tmp_path / "months.jsonl", records)), "--model", str(tiny_model))
+    out = run("drift", "--no-texts", "--plot", "drift.svg", code=7).output
+    assert "reference 2099-01, 60 items" in out
+    assert "!" in next(line for line in out.splitlines() if line.startswith("2099-03"))
+    assert (tmp_path / "drift.svg").read_text().startswith("<?xml")
+    assert (
+        json.loads(run("drift", "--no-texts", "--json", "--reference", "2099-01..2099-02", code=7).output)["reference_items"]
+        == 120
+    )
+    assert "0 decisions written" in run("export", "stix").output

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ctiforge.core.errors import MissingExtraError
+from ctiforge.core.svg_figures import plain_style, svg_text
 from ctiforge.triage.drift import DriftReport
 
 if TYPE_CHECKING:
@@ -16,19 +15,6 @@ __all__ = ["draw_drift"]
 
 _NAMES: Final = ("label_psi", "confidence_psi", "text_shift", "abstention", "override")
 _QUIET, _ALARM, _LINE = "#0b66c2", "#c4560b", "#656d76"
-_SETTINGS: Final[dict[str, Any]] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ctiforge",
-    "text.parse_math": False,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#d8dee4",
-    "figure.facecolor": "white",
-}
-_METADATA: Final = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 
 
 def draw_drift(report: DriftReport) -> str:
@@ -38,24 +24,18 @@ def draw_drift(report: DriftReport) -> str:
         MissingExtraError: matplotlib is not installed.
     """
     try:
-        import matplotlib
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("matplotlib", "triage") from None
     names = [name for name in _NAMES if any(each.name == name for period in report.periods for each in period.measures)]
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        for name, value in _SETTINGS.items():
-            matplotlib.rcParams[name] = value  # type: ignore[index]
+    with plain_style():
         figure = Figure(figsize=(8, 0.6 + 1.4 * max(1, len(names))), layout="constrained")
         panels = figure.subplots(max(1, len(names)), sharex=True, squeeze=False)[:, 0]
         for axes, name in zip(panels, names, strict=False):
             _draw(axes, report, name)
         panels[0].set_title(f"reference {report.reference}, {report.reference_items:,} items")
         panels[-1].tick_params(axis="x", rotation=60)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _METADATA.sub("", stream.getvalue())
+        return svg_text(figure)
 
 
 def _draw(axes: Axes, report: DriftReport, name: str) -> None:

@@ -15,7 +15,7 @@ from ctiforge.core.errors import SettingError, did_you_mean
 from ctiforge.core.ids import parse_cve_id, parse_cwe_id
 from ctiforge.triage.errors import UnknownItemError
 from ctiforge.triage.ranking import age_points, facts_of_row, priority_column, priority_parts
-from ctiforge.triage.record_json import advisory_from_json, prediction_from_json
+from ctiforge.triage.record_json import advisory_from_json, item_key, prediction_from_json
 from ctiforge.triage.rules import TriageRules, rules_in_force
 from ctiforge.triage.schema import items, record_heads, reviews, suggestions
 from ctiforge.triage.store import TriageStore, utc_text
@@ -151,7 +151,7 @@ def find_row(connection: Connection, item_id: str) -> dict[str, Any]:
     Raises:
         UnknownItemError: there is no such item.
     """
-    key = parse_cve_id(item_id) or item_id
+    key = parse_cve_id(item_id) or item_key(item_id)
     row = connection.execute(select(items).where(items.c.item_id == key)).one_or_none()
     if row is None:
         fix = "see what is there: ctiforge triage queue --state all --text WORD"
