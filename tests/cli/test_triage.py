@@ -66,7 +66,7 @@ def test_a_morning(feed: Path, tiny_model: Path, tmp_path: Path) -> None:
     assert "act: exploitation active" in run("queue", "--explain", A).output
     assert "SQL injection in the login" in run("show", A).output
     assert f"{A}: accepted CWE-89 (was: open), version 2" in run("review", "accept", A, "--version", "1").output
-    assert "corrected CWE-416, CWE-787" in run("review", "correct", "CVE-2099-10002", "CWE-416", "787").output
+    assert "corrected CWE-416, CWE-125" in run("review", "correct", "CVE-2099-10002", "CWE-416", "125").output
     assert "rejected" in run("review", "reject", "CVE-2099-10003", "-m", "too vague").output
     assert "Ada" in run("history", A).output
     assert "50.0%" in run("stats").output

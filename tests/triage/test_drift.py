@@ -64,7 +64,7 @@ def filled(quick_store: TriageStore, feed: Any, invented: SimpleNamespace) -> Tr
     batch = []
     for n in range(180):
         month = n // 60 + 1
-        text = "script injection in memory" if month == 3 else (invented.SQL, invented.OVERFLOW, invented.VAGUE)[n % 3]
+        text = "script injection in the login" if month == 3 else (invented.SQL, invented.OVERFLOW, invented.VAGUE)[n % 3]
         batch.append(invented.cve(10000 + n, text, published=f"2099-0{month}-10T00:00:00Z"))
     batch.append(invented.cve(19999, published="2099-04-10T00:00:00Z"))
     feed(quick_store, *batch)
