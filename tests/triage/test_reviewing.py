@@ -159,19 +159,19 @@ def test_bulk_acceptance_has_limits(given: dict[str, Any], says: str, filled: Tr
 
 @pytest.mark.slow
 def test_eight_reviewers_at_once(database: str, feed: Any, invented: SimpleNamespace) -> None:
-    """5,000 reviews by eight people who all look at the same queue: none lost, none double, conflicts told."""
+    """5,000 reviews by eight people, two of whom want each item: none lost, none double, conflicts told."""
     people, wanted = 8, 5000
     with open_store(database) as store:
         feed(store, *(invented.cve(10000 + n, f"{invented.SQL} {n}") for n in range(wanted)))
-        ids = [f"CVE-2099-{10000 + n}" for n in range(wanted)]
 
         def work(person: int) -> tuple[int, int]:
-            # Neighbours go through the queue in the same order, so that they meet on the same items.
             done = told = 0
             with open_store(database) as own:
-                for item_id in ids if person % 2 else reversed(ids):
+                for n in range(wanted):
+                    if n % people not in (person, (person + 1) % people):
+                        continue
                     try:
-                        review(own, item_id, "accept", reviewer=f"person {person}", version=1)
+                        review(own, f"CVE-2099-{10000 + n}", "accept", reviewer=f"person {person}", version=1)
                         done += 1
                     except ConflictError:
                         told += 1
@@ -180,7 +180,7 @@ def test_eight_reviewers_at_once(database: str, feed: Any, invented: SimpleNames
         with ThreadPoolExecutor(people) as pool:
             results = list(pool.map(work, range(people)))
         assert sum(done for done, _ in results) == wanted
-        assert sum(told for _, told in results) == (people - 1) * wanted
+        assert sum(told for _, told in results) == wanted
         with store.reading() as connection:
             counts = select(func.count(), func.count(reviews.c.item_id.distinct())).select_from(reviews)
             assert tuple(connection.execute(counts).one()) == (wanted, wanted)

@@ -16,7 +16,7 @@ from ctiforge.cli.triage_render import render_drift
 from ctiforge.cli.triage_store import DbOption, JsonFlag, opened, print_json
 from ctiforge.core.errors import ExitCode
 
-__all__ = ["register"]
+__all__ = ["drift", "export", "register"]
 
 
 def register(app: typer.Typer) -> None:

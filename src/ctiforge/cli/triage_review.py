@@ -11,7 +11,7 @@ from ctiforge.cli.triage_store import DbOption, JsonFlag, PersonOption, opened, 
 if TYPE_CHECKING:
     from ctiforge.triage import BulkResult, Review
 
-__all__ = ["register"]
+__all__ = ["bulk_accept", "bulk_undo", "register"]
 
 _ItemArgument = Annotated[str, typer.Argument(metavar="ID")]
 _ReasonOption = Annotated[str, typer.Option("--reason", "-m", help="Why.")]
