@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from ctiforge.classify import feed
+from ctiforge.classify import chunk_workers
 from ctiforge.classify.feed import Answer, ClassifierSettings, FeedSummary, classify_feed
 from ctiforge.classify.outputs import OutputOptions
 from ctiforge.core.advisory import Reject
@@ -59,7 +59,7 @@ def test_every_record_is_accounted_for_in_input_order(tmp_path: Path, tiny_model
 def test_several_processes_give_what_one_gives(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_feed(tmp_path / "feed.jsonl", 400)
     alone = run(path, tiny_model)
-    monkeypatch.setattr(feed, "_SMALL_FEED", 100)
+    monkeypatch.setattr(chunk_workers, "_SMALL_FEED", 100)
     summary = FeedSummary()
     together = run(path, tiny_model, workers=2, summary=summary)
     assert together == alone
@@ -68,7 +68,7 @@ def test_several_processes_give_what_one_gives(tmp_path: Path, tiny_model: Path,
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads the environment of processes in /proc")
 def test_every_worker_multiplies_with_one_thread(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "_SMALL_FEED", 100)
+    monkeypatch.setattr(chunk_workers, "_SMALL_FEED", 100)
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     before = {process.pid for process in multiprocessing.active_children()}
     results = classify_feed(
@@ -90,7 +90,7 @@ def test_every_worker_multiplies_with_one_thread(tmp_path: Path, tiny_model: Pat
 def test_a_document_is_rendered_whole_from_several_processes(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "_SMALL_FEED", 10)
+    monkeypatch.setattr(chunk_workers, "_SMALL_FEED", 10)
     results = run(write_feed(tmp_path / "feed.jsonl", 60), tiny_model, output="json", workers=2)
     document = orjson.loads("".join(result.text for result in results if isinstance(result, Answer)))
     assert [record["id"] for record in document] == [f"CVE-2099-{10000 + i}" for i in range(60)]
@@ -110,8 +110,8 @@ def test_an_empty_feed_gives_an_empty_document(tmp_path: Path, tiny_model: Path)
 
 
 def test_a_worker_that_dies_is_an_error_with_advice(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "_SMALL_FEED", 10)
-    monkeypatch.setattr(feed, "_Work", _Deadly)
+    monkeypatch.setattr(chunk_workers, "_SMALL_FEED", 10)
+    monkeypatch.setattr("ctiforge.classify.feed._Work", _Deadly)
     with pytest.raises(CtiforgeError, match="worker process ended unexpectedly"):
         run(write_feed(tmp_path / "feed.jsonl", 60), tiny_model, workers=2)
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import chain, islice
-from multiprocessing import get_context
 from typing import Literal, NamedTuple, TypeAlias
 
+from ctiforge.classify.chunk_workers import Raw, default_workers, map_chunks
 from ctiforge.classify.classifier import DEFAULT_MODEL, Classifier
 from ctiforge.classify.outputs import OutputOptions, Renderer, find_output
 from ctiforge.classify.prediction import AbstainReason, Prediction
 from ctiforge.core.advisory import Advisory, Reject, SourceRef
-from ctiforge.core.errors import CtiforgeError
 from ctiforge.sources.duplicates import DuplicateFilter, build_duplicate
 from ctiforge.sources.read import RawRecord, ReadOptions, parse_record
 
 __all__ = ["Answer", "ClassifierSettings", "FeedSummary", "classify_feed", "default_workers"]
 
-_CHUNK_RECORDS = 128
-_CHUNK_BYTES = 4 * 2**20
-_CHUNKS_IN_FLIGHT = 3
 _EXCERPT = 200
-_SMALL_FEED = 1024
-"""Feeds up to this many records are classified in this process: starting another one would take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +82,6 @@ class FeedSummary:
             self.answered += 1
 
 
-_Raw: TypeAlias = RawRecord | Reject
-
-
 class _Rendered(NamedTuple):
     """What the parent needs of a record that a worker rendered: a whole `Advisory` would take a tenth of the time to send."""
 
@@ -116,14 +101,6 @@ class _Rendered(NamedTuple):
 
 _Result: TypeAlias = _Rendered | tuple[Advisory, Prediction] | Reject
 _Batch: TypeAlias = tuple[list[_Result], dict[str, int]]
-
-
-def default_workers() -> int:
-    """Return the number of processor cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def classify_feed(
@@ -156,12 +133,7 @@ def classify_feed(
     summary = summary if summary is not None else FeedSummary()
     form = find_output(output)
     renderer = form.renderer(output_options)
-    stream = iter(raws)
-    head = list(islice(stream, _SMALL_FEED + 1))
-    in_workers = (workers or default_workers()) > 1 and len(head) > _SMALL_FEED
-    work = _Work(settings, options, output if form.line_based else None, output_options)
-    chunks = _chunks(chain(head, stream))
-    batches = _parallel(chunks, work, workers or default_workers()) if in_workers else _serial(chunks, work)
+    batches = map_chunks(raws, _Work(settings, options, output if form.line_based else None, output_options), workers)
     seen = DuplicateFilter() if duplicates == "reject" else None
     pending = renderer.begin()
     for results, left_out in batches:
@@ -190,19 +162,6 @@ def _answer(result: _Result, renderer: Renderer, seen: DuplicateFilter | None) -
     return build_duplicate(advisory)
 
 
-def _chunks(raws: Iterable[_Raw]) -> Iterator[list[_Raw]]:
-    chunk: list[_Raw] = []
-    size = 0
-    for raw in raws:
-        chunk.append(raw)
-        size += len(raw.payload) if isinstance(raw, RawRecord) else 0
-        if len(chunk) >= _CHUNK_RECORDS or size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What a worker does to a chunk; small enough to send to a process."""
@@ -213,6 +172,9 @@ class _Work:
     """Format to render to in the worker, or None to send predictions back."""
     output_options: OutputOptions
 
+    def build(self) -> _Worker:
+        return _Worker(self)
+
 
 class _Worker:
     def __init__(self, work: _Work) -> None:
@@ -220,7 +182,7 @@ class _Worker:
         self._classifier = work.settings.build()
         self._renderer: Renderer | None = find_output(work.output).renderer(work.output_options) if work.output else None
 
-    def __call__(self, chunk: Sequence[_Raw]) -> _Batch:
+    def __call__(self, chunk: Sequence[Raw]) -> _Batch:
         records: list[Advisory | Reject] = []
         for raw in chunk:
             records += [raw] if isinstance(raw, Reject) else parse_record(raw, self._options)
@@ -244,54 +206,3 @@ class _Worker:
             source.member,
             record.description[:_EXCERPT],
         )
-
-
-def _serial(chunks: Iterable[list[_Raw]], work: _Work) -> Iterator[_Batch]:
-    return map(_Worker(work), chunks)
-
-
-_worker: _Worker | None = None
-
-
-def _start_worker(work: _Work) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _worker = _Worker(work)
-
-
-def _run_chunk(chunk: Sequence[_Raw]) -> _Batch:
-    assert _worker is not None
-    return _worker(chunk)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Start processes whose matrix products use one thread: there is a process for each core, and threads that wait spin."""
-    given = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS") if name not in os.environ}
-    os.environ.update(given)
-    try:
-        yield
-    finally:
-        for name in given:
-            del os.environ[name]
-
-
-def _parallel(chunks: Iterator[list[_Raw]], work: _Work, workers: int) -> Iterator[_Batch]:
-    running: deque[Future[_Batch]] = deque()
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(work,))
-        # Each process starts with a chunk of its own, as long as none is idle.
-        running.extend(pool.submit(_run_chunk, chunk) for chunk in islice(chunks, workers))
-    try:
-        for chunk in chunks:
-            running.append(pool.submit(_run_chunk, chunk))
-            if len(running) >= workers * _CHUNKS_IN_FLIGHT:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    except BrokenProcessPool:
-        raise CtiforgeError(
-            "a worker process ended unexpectedly (killed, or out of memory)", fix="run again with --workers 1"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

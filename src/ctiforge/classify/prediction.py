@@ -8,7 +8,17 @@ from typing import Literal
 from ctiforge.core.advisory import Advisory, Party
 from ctiforge.core.weakness import MappingUsage
 
-__all__ = ["AbstainReason", "EvidenceSpan", "Move", "Policy", "Prediction", "RareCandidate", "SimilarCve", "Suggestion"]
+__all__ = [
+    "AbstainReason",
+    "Decision",
+    "EvidenceSpan",
+    "Move",
+    "Policy",
+    "Prediction",
+    "RareCandidate",
+    "SimilarCve",
+    "Suggestion",
+]
 
 Policy = Literal["mitre", "nvd"]
 """``mitre``: suggest only entries that MITRE allows for mapping. ``nvd``: every weakness, ranked by the
@@ -95,6 +105,22 @@ class RareCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided (`ctiforge.triage`); no names, since it may be published.
+
+    Attributes:
+        cwe_ids: what was assigned, root cause first; empty for ``reject``.
+        at: ISO 8601, UTC.
+        in_bulk: nobody looked at this record by itself.
+    """
+
+    verdict: Literal["accept", "correct", "reject"]
+    cwe_ids: tuple[str, ...]
+    at: str
+    in_bulk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one advisory.
 
@@ -111,6 +137,7 @@ class Prediction:
         advisory: the record itself, with the CWEs its own parties assigned; None for bare text.
         similar: past CVEs, the most similar first; None where no index was given.
         rare_candidates: where nothing is suggested: entries beyond the model's labels that the text may mean, nearest first.
+        decision: what a person made of it, None if nobody has; `suggestions` then begins with the entries decided on.
     """
 
     id: str
@@ -128,3 +155,4 @@ class Prediction:
     view: str | None = None
     similar: tuple[SimilarCve, ...] | None = None
     rare_candidates: tuple[RareCandidate, ...] = ()
+    decision: Decision | None = None

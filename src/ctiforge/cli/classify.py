@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, TextIO, cast
 
 import typer
 
@@ -17,10 +17,11 @@ from ctiforge.classify.classifier import BUNDLED_MODELS, DEFAULT_MODEL
 from ctiforge.classify.feed import Answer, ClassifierSettings, FeedSummary, classify_feed
 from ctiforge.classify.outputs import OUTPUTS, OutputOptions
 from ctiforge.classify.outputs.options import TLP_LABELS
+from ctiforge.cli.output_documents import csaf_options, output_stream
 from ctiforge.cli.progress import FeedProgress
 from ctiforge.cli.rejects import DEFAULT_REJECTS, RejectsFile
 from ctiforge.core.advisory import Reject, SourceRef
-from ctiforge.core.errors import ExitCode, InputError, SettingError, did_you_mean
+from ctiforge.core.errors import ExitCode, InputError, SettingError
 from ctiforge.sources.read import FORMATS, FieldMap, RawRecord, ReadOptions, input_size, read_raw_records
 
 __all__ = ["classify", "exit_code"]
@@ -95,7 +96,7 @@ def classify(
     )
     summary = FeedSummary()
     with ExitStack() as stack:
-        stream = stack.enter_context(_output_stream(to))
+        stream = stack.enter_context(output_stream(to))
         in_terminal = stream.isatty()
         output_options = OutputOptions(
             generated_at=datetime.now(UTC),
@@ -108,7 +109,7 @@ def classify(
             org_short_name=org_name,
             adp_always=adp_always,
             version=__version__,
-            **_csaf_options(publisher, publisher_url, tlp),
+            **csaf_options(publisher, publisher_url, tlp),
         )
         rejects_file = stack.enter_context(RejectsFile(rejects or Path(DEFAULT_REJECTS)))
         paths = [each for each in inputs if not _is_text(each)]
@@ -141,19 +142,6 @@ def classify(
     code = exit_code(summary, strict=strict)
     if code:
         raise typer.Exit(code)
-
-
-def _csaf_options(publisher: str | None, publisher_url: str | None, tlp: str | None) -> dict[str, Any]:
-    """Return the options that were given.
-
-    Raises:
-        SettingError: there is no such TLP label.
-    """
-    if tlp is not None and tlp.upper() not in TLP_LABELS:
-        hint = did_you_mean(tlp.upper(), TLP_LABELS) or f"choose one of {', '.join(TLP_LABELS)}"
-        raise SettingError(f"unknown TLP label {tlp!r}", fix=hint)
-    given = {"publisher_name": publisher, "publisher_namespace": publisher_url, "tlp": tlp and tlp.upper()}
-    return {name: value for name, value in given.items() if value}
 
 
 def exit_code(summary: FeedSummary, *, strict: bool) -> ExitCode:
@@ -195,19 +183,6 @@ def _write(stream: TextIO, answer: Answer) -> None:
         # The reader (head, less) has seen enough. Nothing more can be said on this stream, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.OK) from None
-
-
-@contextmanager
-def _output_stream(to: Path | None) -> Iterator[TextIO]:
-    if to is None:
-        yield sys.stdout
-        return
-    try:
-        stream = to.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise InputError(f"{to}: cannot write ({error.strerror})", fix="choose another file with --to") from None
-    with stream:
-        yield stream
 
 
 def _terminal_width() -> int:

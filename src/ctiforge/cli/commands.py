@@ -32,6 +32,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "plan": "plan:plan",
         "export": "export:app",
         "bundle": "bundle:app",
+        "triage": "triage:app",
         "bench": "bench:app",
     }
 )

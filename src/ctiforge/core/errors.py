@@ -40,6 +40,10 @@ class ExitCode(IntEnum):
     """A benchmark run has trials without a score, because requests failed; the same command asks for these again."""
     CONTAMINATED = 6
     """A training corpus holds benchmark items at a level that was forbidden."""
+    DRIFTED = 7
+    """`ctiforge triage drift`: a measure is beyond its threshold."""
+    CONFLICT = 8
+    """A review was refused because somebody else was faster; nothing was written."""
     INTERRUPTED = 130
     """Ctrl-C; complete lines were left behind."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ctiforge.core.svg_figures import plain_style, svg_text
 from ctiforge.corpus.datasheet import LENGTH_BINS
 from ctiforge.corpus.outputs import SPLITS
 
@@ -17,20 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_plots"]
 
 _COLOURS = {"train": "#0b66c2", "development": "#c4560b"}
-_SETTINGS: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ctiforge",
-    "text.parse_math": False,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#d8dee4",
-    "figure.facecolor": "white",
-    "legend.frameon": False,
-}
-_METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 
 
 def draw_plots(sheet: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -39,20 +24,14 @@ def draw_plots(sheet: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
     drawn: dict[str, tuple[str, str]] = {}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        for name, value in _SETTINGS.items():
-            matplotlib.rcParams[name] = value  # type: ignore[index]
+    with plain_style():
         for name, draw, height in (("labels", _labels, 6.0), ("years", _years, 3.0), ("lengths", _lengths, 3.0)):
             figure = Figure(figsize=(8, height), layout="constrained")
             text = draw(figure.subplots(), sheet)
-            stream = io.StringIO()
-            figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-            drawn[f"{name}.svg"] = (_METADATA.sub("", stream.getvalue()), text)
+            drawn[f"{name}.svg"] = (svg_text(figure), text)
     return drawn
 
 

@@ -18,7 +18,7 @@ __all__ = ["RecipeKind", "StrictModel", "bundled_recipe_path", "bundled_recipes"
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-RecipeKind = Literal["classifier", "corpus", "encoder", "lora"]
+RecipeKind = Literal["classifier", "corpus", "encoder", "lora", "triage"]
 """What a recipe makes; a bundled recipe's file name starts with it and a hyphen, which may be left out."""
 
 _COPY_COMMAND = {
@@ -26,6 +26,7 @@ _COPY_COMMAND = {
     "corpus": "ctiforge corpus cp",
     "encoder": "ctiforge train cp",
     "lora": "ctiforge train cp",
+    "triage": "ctiforge triage cp",
 }
 
 

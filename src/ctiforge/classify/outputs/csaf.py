@@ -7,15 +7,22 @@ version; its probability, the other candidates, an abstention's reason and what 
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from ctiforge.classify.outputs.assigned import compare_assigned
-from ctiforge.classify.outputs.mappable import best_mappable
+from ctiforge.classify.outputs.mappable import best_mappable, published_entries
 from ctiforge.classify.outputs.options import OutputOptions
 from ctiforge.classify.outputs.plain_text import one_line
 from ctiforge.classify.outputs.record import json_text
 from ctiforge.classify.outputs.renderer import Renderer
-from ctiforge.classify.outputs.sentences import abstain_sentence, prefer_text, probability_text, ranking_text
+from ctiforge.classify.outputs.sentences import (
+    abstain_sentence,
+    decision_sentence,
+    prefer_text,
+    probability_text,
+    ranking_text,
+)
 from ctiforge.classify.prediction import Prediction
 from ctiforge.core.ids import parse_cve_id
 
@@ -53,7 +60,35 @@ class CsafRenderer(Renderer):
         return "\n]}\n" if self._opened else "}\n"
 
 
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """What a document says of itself (section 6.1.17: version 0 is for drafts)."""
+
+    title: str
+    note: tuple[str, str]
+    summary: str
+    status: str
+    version: str
+
+
+_SUGGESTED: Final = _Wording(
+    "CWE suggestions by ctiforge",
+    ("Not reviewed", "The CWE entries are suggestions of a statistical model, advisory until a person reviews them."),
+    "Suggestions, not yet reviewed.",
+    "draft",
+    "0.1.0",
+)
+_REVIEWED: Final = _Wording(
+    "Reviewed CWE assignments",
+    ("Reviewed", "A person decided on every CWE entry, with the suggestion of a statistical model in view."),
+    "Reviewed assignments.",
+    "final",
+    "1",
+)
+
+
 def _document(options: OutputOptions) -> dict[str, Any]:
+    wording = _REVIEWED if options.reviewed else _SUGGESTED
     released = options.timestamp
     engine = {"name": "ctiforge", "version": options.version} if options.version else {"name": "ctiforge"}
     return {
@@ -61,23 +96,17 @@ def _document(options: OutputOptions) -> dict[str, Any]:
         "csaf_version": "2.1",
         "distribution": {"tlp": {"label": options.tlp}},
         "lang": "en",
-        "notes": [
-            {
-                "category": "general",
-                "title": "Not reviewed",
-                "text": "The CWE entries are suggestions of a statistical model, advisory until a person reviews them.",
-            }
-        ],
+        "notes": [{"category": "general", "title": wording.note[0], "text": wording.note[1]}],
         "publisher": {"category": "other", "name": options.publisher_name, "namespace": options.publisher_namespace},
-        "title": "CWE suggestions by ctiforge",
+        "title": wording.title,
         "tracking": {
             "current_release_date": released,
             "generator": {"date": released, "engine": engine},
             "id": f"ctiforge-{released.replace('-', '').replace(':', '')}",
             "initial_release_date": released,
-            "revision_history": [{"date": released, "number": "0.1.0", "summary": "Suggestions, not yet reviewed."}],
-            "status": "draft",
-            "version": "0.1.0",
+            "revision_history": [{"date": released, "number": wording.version, "summary": wording.summary}],
+            "status": wording.status,
+            "version": wording.version,
         },
     }
 
@@ -88,10 +117,10 @@ def _vulnerability(prediction: Prediction, cve_id: str | None, top_k: int) -> di
         item["cve"] = cve_id
     else:
         item["ids"] = [{"system_name": "identifier in the input", "text": one_line(prediction.id) or "unnamed"}]
-    best = best_mappable(prediction)
-    if best is not None:
-        item["cwes"] = [{"id": best.cwe_id, "name": best.name, "version": prediction.cwe_version}]
-    item["notes"] = [{"category": "other", "title": "CWE suggestion", "text": _note(prediction, top_k)}]
+    if entries := published_entries(prediction):
+        item["cwes"] = [{"id": each.cwe_id, "name": each.name, "version": prediction.cwe_version} for each in entries]
+    title = "CWE suggestion" if prediction.decision is None else "CWE review"
+    item["notes"] = [{"category": "other", "title": title, "text": _note(prediction, top_k)}]
     if prediction.advisory and (title := one_line(prediction.advisory.title)):
         item["title"] = title
     return item
@@ -99,8 +128,11 @@ def _vulnerability(prediction: Prediction, cve_id: str | None, top_k: int) -> di
 
 def _note(prediction: Prediction, top_k: int) -> str:
     sentences = []
+    decision = prediction.decision
     best = best_mappable(prediction)
-    if best is None:
+    if decision is not None:
+        sentences.append(decision_sentence(decision))
+    elif best is None:
         sentences.append(
             f"No CWE suggested. {abstain_sentence(prediction) or 'No entry that MITRE allows for mapping was found.'}"
         )
@@ -108,7 +140,8 @@ def _note(prediction: Prediction, top_k: int) -> str:
         sentences.append(f"{best.cwe_id} suggested with probability {probability_text(best.probability)} ({best.usage}).")
         if best.evidence:
             sentences.append("Evidence: " + "; ".join(f"“{one_line(span.text, 80)}”" for span in best.evidence[:3]) + ".")
-    others = [each for each in prediction.suggestions[:top_k] if best is None or each.cwe_id != best.cwe_id]
+    named = decision.cwe_ids if decision is not None else (best.cwe_id,) if best is not None else ()
+    others = [each for each in prediction.suggestions[:top_k] if each.cwe_id not in named]
     if others:
         sentences.append(f"Also weighed: {ranking_text(others)}.")
     for each in prediction.discouraged[:top_k]:

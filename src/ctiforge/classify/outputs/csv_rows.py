@@ -15,7 +15,7 @@ from ctiforge.classify.outputs.renderer import Renderer
 from ctiforge.classify.outputs.sentences import prefer_text
 from ctiforge.classify.prediction import Prediction
 
-__all__ = ["CsvRenderer"]
+__all__ = ["CsvRenderer", "csv_line"]
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 _HEAD = ("id", "abstained", "reason")
@@ -31,7 +31,7 @@ class CsvRenderer(Renderer):
     def begin(self) -> str:
         """Return the header line."""
         ranked = [f"{name}_{rank}" for rank in range(1, self.options.top_k + 1) for name in _EACH]
-        return _row([*_HEAD, *ranked, *_TAIL])
+        return csv_line([*_HEAD, *ranked, *_TAIL])
 
     def render(self, prediction: Prediction) -> str:
         """Return one line."""
@@ -56,10 +56,11 @@ class CsvRenderer(Renderer):
             prediction.policy,
             str(prediction.advisory.source) if prediction.advisory else "",
         ]
-        return _row(cells)
+        return csv_line(cells)
 
 
-def _row(cells: list[str]) -> str:
+def csv_line(cells: list[str]) -> str:
+    """Return one line; no cell of it is a formula, and none breaks the line."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([_safe(cell) for cell in cells])
     return line.getvalue()

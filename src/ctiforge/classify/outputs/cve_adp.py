@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ctiforge.classify.outputs.mappable import best_mappable
+from ctiforge.classify.outputs.mappable import published_entries
 from ctiforge.classify.outputs.record import json_text
 from ctiforge.classify.outputs.renderer import Renderer
-from ctiforge.classify.prediction import Prediction
+from ctiforge.classify.prediction import Prediction, Suggestion
 from ctiforge.core.ids import parse_cve_id
 
 __all__ = ["PLACEHOLDER_ORG_ID", "CveAdpRenderer"]
@@ -32,27 +32,19 @@ class CveAdpRenderer(Renderer):
             return self._leave_out("no CVE ID")
         if prediction.advisory and prediction.advisory.cwe_ids("cna") and not self.options.adp_always:
             return self._leave_out("the CNA assigned a CWE")
-        best = best_mappable(prediction)
-        if best is None:
-            return self._leave_out("no suggestion")
+        entries = published_entries(prediction)
+        if not entries:
+            return self._leave_out("no suggestion" if prediction.decision is None else "no CWE assigned")
         provider: dict[str, str] = {"orgId": self.options.org_id or PLACEHOLDER_ORG_ID}
         if self.options.org_short_name:
             provider["shortName"] = self.options.org_short_name
         provider["dateUpdated"] = self.options.timestamp
-        description = {"lang": "en", "type": "CWE", "cweId": best.cwe_id, "description": f"{best.cwe_id} {best.name}"}
         container: dict[str, Any] = {
             "providerMetadata": provider,
-            "title": "CWE suggested by ctiforge",
-            "problemTypes": [{"descriptions": [description]}],
+            "title": "CWE suggested by ctiforge" if prediction.decision is None else "CWE assigned in a review",
+            "problemTypes": [{"descriptions": [_description(each)]} for each in entries],
             "x_generator": {"engine": f"ctiforge {self.options.version}".strip()},
-            "x_ctiforge": {
-                "probability": round(float(best.probability), 4),
-                "usage": best.usage,
-                "model": prediction.model,
-                "model_digest": prediction.model_digest,
-                "cwe_version": prediction.cwe_version,
-                "policy": prediction.policy,
-            },
+            "x_ctiforge": _provenance(prediction, entries[0]),
         }
         record = {
             "dataType": "CVE_RECORD",
@@ -61,3 +53,21 @@ class CveAdpRenderer(Renderer):
             "containers": {"adp": [container]},
         }
         return json_text(record) + "\n"
+
+
+def _description(entry: Suggestion) -> dict[str, str]:
+    return {"lang": "en", "type": "CWE", "cweId": entry.cwe_id, "description": f"{entry.cwe_id} {entry.name}"}
+
+
+def _provenance(prediction: Prediction, first: Suggestion) -> dict[str, Any]:
+    decision = prediction.decision
+    decided = {} if decision is None else {"verdict": decision.verdict, "decided_at": decision.at}
+    return {
+        **decided,
+        "probability": round(float(first.probability), 4),
+        "usage": first.usage,
+        "model": prediction.model,
+        "model_digest": prediction.model_digest,
+        "cwe_version": prediction.cwe_version,
+        "policy": prediction.policy,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctiforge.classify.prediction import Prediction, Suggestion
 
-__all__ = ["best_mappable"]
+__all__ = ["best_mappable", "published_entries"]
 
 
 def best_mappable(prediction: Prediction) -> Suggestion | None:
@@ -17,3 +17,11 @@ def best_mappable(prediction: Prediction) -> Suggestion | None:
     if prediction.abstained:
         return None
     return next((each for each in prediction.suggestions if each.usage in ("Allowed", "Allowed-with-Review")), None)
+
+
+def published_entries(prediction: Prediction) -> tuple[Suggestion, ...]:
+    """Return what a record may carry: all entries that a person decided on, else the best suggestion that MITRE allows."""
+    if prediction.decision is not None:
+        return prediction.suggestions[: len(prediction.decision.cwe_ids)]
+    best = best_mappable(prediction)
+    return (best,) if best else ()

@@ -36,12 +36,12 @@ class NvdRenderer(Renderer):
         if cve_id is None:
             return self._leave_out("no CVE ID")
         weaknesses: list[dict[str, Any]] = []
-        if prediction.suggestions and not prediction.abstained:
+        if cwe_ids := _entries(prediction):
             weaknesses.append(
                 {
                     "source": self.options.org_id or "ctiforge",
                     "type": "Secondary",
-                    "description": [{"lang": "en", "value": prediction.suggestions[0].cwe_id}],
+                    "description": [{"lang": "en", "value": each} for each in cwe_ids],
                 }
             )
         separator = ",\n" if self._count else "\n"
@@ -51,3 +51,9 @@ class NvdRenderer(Renderer):
     def end(self) -> str:
         """Return the tail with the counts."""
         return f'\n],"resultsPerPage":{self._count},"startIndex":0,"totalResults":{self._count}}}\n'
+
+
+def _entries(prediction: Prediction) -> tuple[str, ...]:
+    if prediction.decision is not None:
+        return prediction.decision.cwe_ids
+    return () if prediction.abstained else tuple(each.cwe_id for each in prediction.suggestions[:1])

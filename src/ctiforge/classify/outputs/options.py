@@ -41,6 +41,7 @@ class OutputOptions:
         adp_always: cve-adp also where the CNA gave a CWE of its own; CISA's Vulnrichment adds one only where it gave none.
         publisher_name, publisher_namespace, tlp: who publishes a CSAF document, and who may see it.
         version: version of the program, for formats that name their generator.
+        reviewed: every record has a person's decision; documents say so of themselves.
 
     Raises:
         OutputOptionsError: `org_id` is not a version 4 UUID, or `publisher_namespace` is not an http(s) URL.
@@ -60,6 +61,7 @@ class OutputOptions:
     publisher_namespace: str = "https://ctiforge.invalid"
     tlp: TlpLabel = "AMBER+STRICT"
     version: str = ""
+    reviewed: bool = False
 
     def __post_init__(self) -> None:
         if self.generated_at.tzinfo is None:

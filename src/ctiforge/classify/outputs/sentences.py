@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from ctiforge.classify.prediction import AbstainReason, Prediction, Suggestion
+from ctiforge.classify.prediction import AbstainReason, Decision, Prediction, Suggestion
 
-__all__ = ["ABSTAIN_SENTENCES", "abstain_sentence", "chain_text", "prefer_text", "probability_text", "ranking_text"]
+__all__ = [
+    "ABSTAIN_SENTENCES",
+    "abstain_sentence",
+    "chain_text",
+    "decision_sentence",
+    "prefer_text",
+    "probability_text",
+    "ranking_text",
+]
 
 ABSTAIN_SENTENCES: Mapping[AbstainReason, str] = MappingProxyType(
     {
@@ -26,6 +34,13 @@ def abstain_sentence(prediction: Prediction) -> str:
     if not prediction.abstained and prediction.suggestions:
         return ""
     return ABSTAIN_SENTENCES[prediction.reason] if prediction.reason else "No entry is suggested."
+
+
+def decision_sentence(decision: Decision) -> str:
+    """Return what a person decided, and when."""
+    how = {"accept": "as the model suggested", "correct": "instead of the model's suggestion", "reject": ""}[decision.verdict]
+    what = f"{', '.join(decision.cwe_ids)} assigned {how}" if decision.cwe_ids else "No CWE can be assigned"
+    return f"{what}; decided {'in bulk' if decision.in_bulk else 'in a review'} on {decision.at}."
 
 
 def chain_text(prediction: Prediction) -> str:

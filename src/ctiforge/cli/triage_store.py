@@ -1,0 +1,68 @@
+"""What the commands of ``ctiforge triage`` share: which store, which person, what to say if a package is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import is_dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from ctiforge.core.errors import MissingExtraError
+from ctiforge.core.paths import user_data_dir
+
+if TYPE_CHECKING:
+    from ctiforge.triage import TriageStore
+
+__all__ = ["DbOption", "JsonFlag", "PersonOption", "opened", "print_json"]
+
+DbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        envvar="CTIFORGE_TRIAGE_DB",
+        metavar="FILE|URL",
+        help="The store: a file (SQLite), or postgresql://user@host/database.",
+        show_default="the user data folder, triage.db",
+    ),
+]
+PersonOption = Annotated[
+    str, typer.Option("--as", envvar="CTIFORGE_REVIEWER", metavar="NAME", help="Who does it; the audit trail keeps the name.")
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead, for programs.")]
+
+
+@contextmanager
+def opened(where: str | None) -> Iterator[TriageStore]:
+    """Open the store that the user names, and close it.
+
+    Raises:
+        MissingExtraError: a package that triage needs is not installed.
+    """
+    try:
+        from ctiforge.triage import open_store
+    except ImportError as error:
+        package = (error.name or str(error)).split(".")[0]
+        if package == "ctiforge":
+            raise  # a bug of ours
+        raise MissingExtraError(package, "triage") from None
+    with open_store(where or user_data_dir() / "triage.db") as store:
+        yield store
+
+
+def print_json(value: Any) -> None:
+    """Print a value of triage, or a list of them, as JSON."""
+    typer.echo(orjson.dumps(_plain(value), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict | MappingProxyType):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value

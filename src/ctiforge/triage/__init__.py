@@ -1,0 +1,67 @@
+"""Triage: the model suggests, a person decides. A queue, reviews, an audit trail, exports and drift over one database.
+
+Everything is a function of an open store, which threads may share. Nothing here decides by itself, and nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+from ctiforge.triage.audit_trail import BrokenLink, VerifyReport, history, verify
+from ctiforge.triage.bulk import bulk_accept, bulk_undo
+from ctiforge.triage.drift import DriftReport, drift
+from ctiforge.triage.errors import ConflictError, StoreError, UnknownItemError
+from ctiforge.triage.exploitation import RankReport, rank
+from ctiforge.triage.exporting import ExportSummary, export
+from ctiforge.triage.feed_import import import_advisories
+from ctiforge.triage.listing import QueueFilter, queue, show
+from ctiforge.triage.reviewing import confirm, review, undo
+from ctiforge.triage.rules import TriageRules, load_rules
+from ctiforge.triage.store import TriageStore, open_store
+from ctiforge.triage.values import (
+    AuditEntry,
+    BulkResult,
+    ImportReport,
+    ItemView,
+    PriorityPart,
+    QueueItem,
+    QueuePage,
+    Review,
+    StoredSuggestion,
+)
+
+__all__ = [
+    "AuditEntry",
+    "BrokenLink",
+    "BulkResult",
+    "ConflictError",
+    "DriftReport",
+    "ExportSummary",
+    "ImportReport",
+    "ItemView",
+    "PriorityPart",
+    "QueueFilter",
+    "QueueItem",
+    "QueuePage",
+    "RankReport",
+    "Review",
+    "StoreError",
+    "StoredSuggestion",
+    "TriageRules",
+    "TriageStore",
+    "UnknownItemError",
+    "VerifyReport",
+    "bulk_accept",
+    "bulk_undo",
+    "confirm",
+    "drift",
+    "export",
+    "history",
+    "import_advisories",
+    "load_rules",
+    "open_store",
+    "queue",
+    "rank",
+    "review",
+    "show",
+    "undo",
+    "verify",
+]
