@@ -2,7 +2,7 @@
 
 The container gives Exploitation, Automatable and Technical Impact; what a loss would mean for the organisation (Mission and
 Well-Being) is the reader's own, and so a setting. The table is CERT/CC's, version 2.0.3 (https://certcc.github.io/SSVC/).
-Why it is here and not a library's: docs/decisions/0009-triage-store.md.
+Why it is here and not a library's: docs/decisions/0011-triage-store.md.
 """
 
 from __future__ import annotations
