@@ -172,8 +172,10 @@ def _measures(base: _Sample, sample: _Sample, thresholds: DriftThresholds, texts
     if len(sample.rows) < thresholds.min_items:
         return
     if base.labels and sample.labels:
-        yield psi_measure("label_psi", *bin_labels(base.labels, sample.labels), thresholds.label_psi)
-    yield psi_measure("confidence_psi", *bin_confidences(base.confidences, sample.confidences), thresholds.confidence_psi)
+        before, now = bin_labels(base.labels, sample.labels)
+        yield psi_measure("label_psi", before, now, thresholds.label_psi)
+    before, now = bin_confidences(base.confidences, sample.confidences)
+    yield psi_measure("confidence_psi", before, now, thresholds.confidence_psi)
     if texts:
         yield text_shift(texts.vectors(base.rows), texts.vectors(sample.rows), thresholds.text_shift)
     shares = (
