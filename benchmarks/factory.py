@@ -29,10 +29,11 @@ from machine import describe_machine
 
 from ctiforge.core.files import write_json
 from ctiforge.models.gemma import gemma_folder
-from ctiforge.models.memory_plan import load_shape, plan_training
+from ctiforge.models.memory_plan import load_shape
 from ctiforge.train.chat_examples import TurnEncoder, encode_examples, last_line
 from ctiforge.train.lora_base import add_adapter, load_base
 from ctiforge.train.lora_corpus import load_lora_corpus
+from ctiforge.train.lora_memory import plan_training
 from ctiforge.train.lora_recipe import LoraRecipe, load_lora_recipe
 from ctiforge.train.lora_trainer import CompletionTrainer, GroupCollator, rows
 

@@ -1,4 +1,4 @@
-"""How much memory a language model takes, to serve it and to fine-tune it, from its configuration alone.
+"""How much memory a language model takes to serve, from its configuration alone; to fine-tune it: `train.lora_memory`.
 
 Parameters are counted on the model itself, made without memory (torch's meta device), so that every architecture that
 transformers knows is counted exactly. What a library keeps beside the tensors is an allowance, named as such.
@@ -7,14 +7,13 @@ transformers knows is counted exactly. What a library keeps beside the tensors i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ctiforge.core.errors import MissingExtraError, ModelError, SettingError, did_you_mean
-from ctiforge.models.adapters import adapted_layers
 from ctiforge.models.shapes import KNOWN_SHAPES
 
 __all__ = [
@@ -22,12 +21,11 @@ __all__ = [
     "Parameters",
     "Planned",
     "Shape",
-    "Training",
     "as_quantization",
     "available_memory",
     "load_shape",
     "plan_serving",
-    "plan_training",
+    "text_config",
 ]
 
 PlanQuantization = Literal["fp32", "bf16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]
@@ -37,12 +35,8 @@ BITS: Mapping[PlanQuantization, float] = MappingProxyType(
 )
 """Bits a weight, scales of the blocks included; for the M mixes, what they come to in a model of usual shape."""
 
-_RUNTIME = MappingProxyType({"serving": 0.9e9, "training": 0.5e9})
+_RUNTIME = 0.9e9
 """Bytes that a process with torch (on a GPU: the driver's context and workspace) takes without a tensor."""
-_HELD = MappingProxyType({("gpu", False): 1.1, ("gpu", True): 1.1, ("cpu", False): 2.2, ("cpu", True): 6.2})
-"""What an allocator holds for a byte of activations, by whether they are computed again. On a GPU blocks are rounded up. On a
-CPU glibc before 2.38 leaves holes behind aligned blocks: the step itself needs as little as on a GPU, but the process keeps
-more than twice as much, and recomputing leaves holes as large as what it saves is small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +82,6 @@ class Planned:
     cache: int
     work: int
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """Bytes to fine-tune a model with LoRA."""
-
-    trainable: int
-    weights: int
-    adapter: int
-    activations: int
-    logits: int
-    total: int
-    checkpointing: bool
 
 
 def as_quantization(name: str) -> PlanQuantization:
@@ -152,7 +133,7 @@ def load_shape(model: str) -> Shape:
     settings = _settings(model)
     tf: Any = transformers
     try:
-        text = _text_config(settings)
+        text = text_config(settings)
         with torch.device("meta"):
             made = tf.AutoModelForCausalLM.from_config(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -177,11 +158,12 @@ def load_shape(model: str) -> Shape:
     )
 
 
-def _text_config(settings: Mapping[str, Any]) -> Any:
+def text_config(settings: Mapping[str, Any]) -> Any:
+    """Return what transformers makes of a config.json, of the language model in it."""
     import transformers
 
     tf: Any = transformers
-    return tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"}).get_text_config()
+    return tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"}).gettext_config()
 
 
 def _settings(model: str) -> Mapping[str, Any]:
@@ -221,49 +203,5 @@ def plan_serving(shape: Shape, *, context: int = 4096, quantization: PlanQuantiz
     tokens = [(size, min(context, window) if window else context) for size, window in shape.cached]
     cache = batch * number * sum(size * kept for size, kept in tokens)
     chunk = min(context, 512) * batch
-    work = int(
-        _RUNTIME["serving"] + number * chunk * (4 * shape.hidden + 3 * shape.intermediate) + 4 * batch * shape.vocabulary
-    )
+    work = int(_RUNTIME + number * chunk * (4 * shape.hidden + 3 * shape.intermediate) + 4 * batch * shape.vocabulary)
     return Planned(quantization, context, weights, cache, work, weights + cache + work)
-
-
-def plan_training(
-    shape: Shape,
-    *,
-    rank: int,
-    targets: Sequence[str],
-    tokens: int,
-    batch: int,
-    precision: Literal["bf16", "fp32"],
-    completion_tokens: int,
-    checkpointing: bool = False,
-    device: Literal["cpu", "gpu"] = "gpu",
-) -> Training:
-    """Return the bytes of a LoRA fine-tuning step.
-
-    Args:
-        targets: names of the layers with an adapter.
-        tokens: of an example, padding included; `batch` of them are computed at once.
-        completion_tokens: of an example, for which the head is computed.
-        checkpointing: whether activations within a layer are computed again when they are needed.
-    """
-    from ctiforge.models.step_memory import trace_step
-
-    traced = trace_step(
-        _text_config(shape.settings),
-        rank=rank,
-        targets=adapted_layers(targets),
-        tokens=tokens,
-        batch=batch,
-        precision=precision,
-        completion_tokens=completion_tokens,
-        checkpointing=checkpointing,
-    )
-    number = 2 if precision == "bf16" else 4
-    weights = shape.parameters.total * number
-    adapter = 16 * traced.trainable  # fp32: weight, gradient, two moments
-    logits = batch * completion_tokens * shape.vocabulary * (number + 3 * 4)
-    held = _HELD[device, checkpointing] * (traced.peak - weights - 8 * traced.trainable)
-    activations = max(int(held) - logits, 0)
-    total = int(weights + adapter + activations + logits + _RUNTIME["training"])
-    return Training(traced.trainable, weights, adapter, activations, logits, total, checkpointing)

@@ -2,16 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 from ctiforge.core.errors import ModelError
-from ctiforge.models.memory_plan import Shape, Training, available_memory, load_shape, plan_training
+from ctiforge.models.adapters import adapted_layers
+from ctiforge.models.memory_plan import Shape, available_memory, load_shape, text_config
 from ctiforge.train.lora_recipe import LoraRecipe
+from ctiforge.train.step_memory import trace_step
 
-__all__ = ["check_memory", "plan_recipe"]
+__all__ = ["Training", "check_memory", "plan_recipe", "plan_training"]
 
 _COMPLETION_SHARE = 8
 """Of an example's tokens, one in so many is taken to be of the completion."""
+
+
+_RUNTIME = 0.5e9
+"""Bytes that a process with torch takes without a tensor."""
+_HELD = MappingProxyType({("gpu", False): 1.1, ("gpu", True): 1.1, ("cpu", False): 2.2, ("cpu", True): 6.2})
+"""What an allocator holds for a byte of activations, by whether they are computed again. On a GPU blocks are rounded up. On a
+CPU glibc before 2.38 leaves holes behind aligned blocks: the step itself needs as little as on a GPU, but the process keeps
+more than twice as much, and recomputing leaves holes as large as what it saves is small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Bytes to fine-tune a model with LoRA."""
+
+    trainable: int
+    weights: int
+    adapter: int
+    activations: int
+    logits: int
+    total: int
+    checkpointing: bool
+
+
+def plan_training(
+    shape: Shape,
+    *,
+    rank: int,
+    targets: Sequence[str],
+    tokens: int,
+    batch: int,
+    precision: Literal["bf16", "fp32"],
+    completion_tokens: int,
+    checkpointing: bool = False,
+    device: Literal["cpu", "gpu"] = "gpu",
+) -> Training:
+    """Return the bytes of a LoRA fine-tuning step.
+
+    Args:
+        targets: names of the layers with an adapter.
+        tokens: of an example, padding included; `batch` of them are computed at once.
+        completion_tokens: of an example, for which the head is computed.
+        checkpointing: whether activations within a layer are computed again when they are needed.
+    """
+    traced = trace_step(
+        text_config(shape.settings),
+        rank=rank,
+        targets=adapted_layers(targets),
+        tokens=tokens,
+        batch=batch,
+        precision=precision,
+        completion_tokens=completion_tokens,
+        checkpointing=checkpointing,
+    )
+    number = 2 if precision == "bf16" else 4
+    weights = shape.parameters.total * number
+    adapter = 16 * traced.trainable  # fp32: weight, gradient, two moments
+    logits = batch * completion_tokens * shape.vocabulary * (number + 3 * 4)
+    held = _HELD[device, checkpointing] * (traced.peak - weights - 8 * traced.trainable)
+    activations = max(int(held) - logits, 0)
+    total = int(weights + adapter + activations + logits + _RUNTIME)
+    return Training(traced.trainable, weights, adapter, activations, logits, total, checkpointing)
 
 
 def plan_recipe(shape: Shape, recipe: LoraRecipe, *, checkpointing: bool, device: str) -> Training:

@@ -22,7 +22,7 @@ def real_peak(folder: Path, *, checkpointing: bool) -> int:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from ctiforge.models.step_memory import LiveBytes
+    from ctiforge.train.step_memory import LiveBytes
 
     config = AutoConfig.from_pretrained(folder).get_text_config()
     base = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -52,7 +52,7 @@ def real_peak(folder: Path, *, checkpointing: bool) -> int:
 def test_the_peak_is_that_of_the_real_step(family: Any, checkpointing: bool, tmp_path: Path) -> None:
     from transformers import AutoConfig
 
-    from ctiforge.models.step_memory import trace_step
+    from ctiforge.train.step_memory import trace_step
 
     folder = write_tiny_random(tmp_path / family, family)
     traced = trace_step(
@@ -69,7 +69,7 @@ def test_the_peak_is_that_of_the_real_step(family: Any, checkpointing: bool, tmp
 
 
 def test_what_autograd_keeps_is_counted_once_and_let_go() -> None:
-    from ctiforge.models.step_memory import LiveBytes
+    from ctiforge.train.step_memory import LiveBytes
 
     counted = LiveBytes()
     with counted:
@@ -79,3 +79,25 @@ def test_what_autograd_keeps_is_counted_once_and_let_go() -> None:
         assert counted.now == 8000
         del first, view, second
         assert (counted.now, counted.peak) == (0, 8000)
+
+
+def test_training_takes_less_where_activations_are_computed_again() -> None:
+    from ctiforge.models.memory_plan import load_shape
+    from ctiforge.train.lora_memory import plan_training
+
+    shape = load_shape("Qwen/Qwen3-4B-Instruct-2507")
+    kept, again = (
+        plan_training(
+            shape,
+            rank=64,
+            targets=["q_proj", "down_proj"],
+            tokens=4096,
+            batch=2,
+            precision="bf16",
+            completion_tokens=100,
+            checkpointing=each,
+        )
+        for each in (False, True)
+    )
+    assert again.activations < kept.activations / 5
+    assert kept.trainable == 36 * 64 * ((2560 + 4096) + (9728 + 2560))
