@@ -163,7 +163,7 @@ def text_config(settings: Mapping[str, Any]) -> Any:
     import transformers
 
     tf: Any = transformers
-    return tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"}).gettext_config()
+    return tf.AutoConfig.for_model(**{key: value for key, value in settings.items() if key != "auto_map"}).get_text_config()
 
 
 def _settings(model: str) -> Mapping[str, Any]:
