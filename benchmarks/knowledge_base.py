@@ -50,14 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with attack/, cve/ and ctibench/")
     parser.add_argument("--no-embeddings", action="store_true", help="BM25 only")
-    parser.add_argument("--kb", type=Path, help="measure this knowledge base instead of building one")
+    parser.add_argument("--kb", type=Path, help="measure this knowledge base; built and kept, if it is not there")
     parser.add_argument("--threads", type=int, default=0, help="for embedding; 0: as many as there are cores")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "knowledge-base.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.kb or Path(scratch) / "kb"
         result: dict[str, Any] = {"machine": describe_machine()}
-        if arguments.kb is None:
+        if not (folder / "manifest.json").is_file():
             result["build"] = measure_build(arguments.data, folder, not arguments.no_embeddings, arguments.threads)
         base = KnowledgeBase.load(folder, embeddings=not arguments.no_embeddings, threads=arguments.threads)
         result["counts"] = dict(base.manifest.counts)
