@@ -130,6 +130,26 @@ def test_a_real_model_answers_alike_in_process_and_as_a_server(gemma: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.enable_socket
+def test_a_real_model_ranks_many_labels(gemma: Path) -> None:
+    capitals = "Paris London Rome Madrid Berlin Vienna Prague Warsaw Lisbon Dublin Oslo Helsinki Athens Sofia Bucharest".split()
+    cities = (*capitals, *(f"{each}-{number}" for each in capitals for number in (1, 2)))
+    asked = [GenerationRequest(prompt=f"The capital of {country} is", choices=cities) for country in ("France", "Italy")]
+    turn = (ChatMessage("user", "Name the capital of Spain."),)
+    chat = GenerationRequest(messages=turn, choices=cities)
+    found = [
+        ask(each(gemma, context_size=256, chat_template=CHATML), *asked, chat) for each in (LlamaServerModel, LlamaCppModel)
+    ]
+    for replies in found:
+        assert [reply.error for reply in replies] == [None, None, None]
+        assert [reply.text for reply in replies[:2]] == ["Paris", "Rome"]
+        assert replies[0].confidence is not None
+        assert replies[0].confidence > 0.3
+        assert replies[2].ranked[0] in cities
+    assert found[0][0].choice_logprobs == pytest.approx(found[1][0].choice_logprobs, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.enable_socket
 @BOTH_WAYS
 def test_a_real_model_takes_a_chat_template_and_requests_at_once(gemma: Path, model_class: Model) -> None:
     model = model_class(gemma, context_size=256, parallel=2, chat_template=CHATML, name="gemma-chat")

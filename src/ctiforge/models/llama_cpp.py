@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from ctiforge.core.errors import MissingExtraError, ModelError, SettingError
 from ctiforge.core.files import file_sha256, sha256
 from ctiforge.models.generation import Generation, GenerationError, GenerationRequest, ModelInfo
 from ctiforge.models.gguf_header import read_gguf_metadata
+from ctiforge.models.label_requests import FEW_CHOICES, lead_of, rank_choices
 from ctiforge.models.llama_server import LlamaSettings, build_llama_server
 from ctiforge.models.openai_http import OpenAIModel
-from ctiforge.models.openai_wire import ReplyError, read_generation, request_body
+from ctiforge.models.openai_wire import ReplyError, next_token_body, read_generation, read_next_tokens, request_body
 from ctiforge.models.retry import RetryPolicy
 
 __all__ = ["LlamaCppModel", "LlamaServerModel"]
@@ -282,7 +284,16 @@ class LlamaCppModel(_GgufModel):
         self._check(request)
         async with self._slots:
             await self._start()
-            return await asyncio.get_running_loop().run_in_executor(self._workers, self._answer, request)
+            run = asyncio.get_running_loop().run_in_executor
+            if len(request.choices) > FEW_CHOICES:
+
+                async def ask(begun: str) -> Generation:
+                    body = next_token_body(request, begun, None, self._extra)
+                    return await run(self._workers, self._answer, request, body, read_next_tokens)
+
+                return await rank_choices(ask, request.choices, lead=lead_of(request))
+            body = request_body(request, None, self._extra)
+            return await run(self._workers, self._answer, request, body, lambda document: read_generation(document, request))
 
     async def close(self) -> None:
         """Wait for requests that are being worked on and give the memory back."""
@@ -301,11 +312,10 @@ class LlamaCppModel(_GgufModel):
                     raise ModelError(f"llama.cpp cannot run {self._path}: {error}", fix=fix) from None
                 self._workers = ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="llama.cpp")
 
-    def _answer(self, request: GenerationRequest) -> Generation:
-        body = request_body(request, None, self._extra)
+    def _answer(self, request: GenerationRequest, body: dict[str, Any], read: Callable[[Any], Generation]) -> Generation:
         ask = self._server.handle_chat_completions if request.messages else self._server.handle_completions
         try:
-            return read_generation(ask(body), request)
+            return read(ask(body))
         except ReplyError as error:
             return error.generation(1)
         except (RuntimeError, ValueError) as error:  # what llama.cpp throws for a request it cannot take

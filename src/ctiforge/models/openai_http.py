@@ -16,6 +16,7 @@ from ctiforge.core.errors import ModelError, SettingError
 from ctiforge.core.files import sha256
 from ctiforge.models.generation import Generation, GenerationRequest, ModelInfo
 from ctiforge.models.http_lanes import HttpLanes, HttpReply, LaneError
+from ctiforge.models.label_requests import FEW_CHOICES, lead_of, rank_choices
 from ctiforge.models.openai_wire import (
     TOP_LOGPROBS,
     ReplyError,
@@ -23,7 +24,9 @@ from ctiforge.models.openai_wire import (
     encode_body,
     error_message,
     excerpt,
+    next_token_body,
     read_generation,
+    read_next_tokens,
     request_body,
     request_path,
 )
@@ -136,25 +139,31 @@ class OpenAIModel:
         )
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Answer one request, in `max_attempts` attempts at most.
+        """Answer one request, in `max_attempts` attempts at most; many choices are ranked by several requests.
 
         Raises:
             ModelError: no model was named and the server does not say which one it serves.
         """
-        body = request_body(
-            request,
-            await self._model_id(),
-            self._extra_body,
-            top_logprobs=self._top_logprobs,
-            token_limit_field=self._token_limit_field,
-        )
-        content = encode_body(body)
+        model = await self._model_id()
         path = self._address.below(request_path(request))
+        how: dict[str, Any] = {"top_logprobs": self._top_logprobs, "token_limit_field": self._token_limit_field}
+        if len(request.choices) > FEW_CHOICES:
+
+            async def ask(begun: str) -> Generation:
+                body = next_token_body(request, begun, model, self._extra_body, **how)
+                return await self._answered(path, body, read_next_tokens)
+
+            return await rank_choices(ask, request.choices, lead=lead_of(request))
+        body = request_body(request, model, self._extra_body, **how)
+        return await self._answered(path, body, lambda document: read_generation(document, request))
+
+    async def _answered(self, path: str, body: Mapping[str, Any], read: Callable[[Any], Generation]) -> Generation:
+        content = encode_body(body)
         attempt = 1
         while True:
             try:
                 reply = await self._exchange("POST", path, content)
-                generation = read_generation(decode_document(reply.content), request)
+                generation = read(decode_document(reply.content))
                 return generation if attempt == 1 else replace(generation, attempts=attempt)
             except ReplyError as error:
                 if not error.retry or attempt >= self._retry.max_attempts:

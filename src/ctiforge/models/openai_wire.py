@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import orjson
 
+from ctiforge.core.messages import ChatMessage
 from ctiforge.models.generation import ErrorKind, FinishReason, Generation, GenerationError, GenerationRequest
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "encode_body",
     "error_message",
     "excerpt",
+    "next_token_body",
     "read_generation",
+    "read_next_tokens",
     "request_body",
     "request_path",
 ]
@@ -52,6 +56,9 @@ class ReplyError(Exception):
         """Return the failure as the result of a request."""
         error = GenerationError(self.kind, self.message, self.status)
         return Generation("", "error", attempts=attempts, error=error)
+
+
+_NO_LOGPROBS = "the server gives no log-probabilities; a protocol that reads the answer from text works with every server"
 
 
 def request_path(request: GenerationRequest) -> str:
@@ -96,6 +103,31 @@ def request_body(
         body |= {"logprobs": True, "top_logprobs": top_logprobs} if request.messages else {"logprobs": top_logprobs}
         body.pop("stop", None)
     return body | dict(extra or {})
+
+
+def next_token_body(
+    request: GenerationRequest,
+    begun: str,
+    model: str | None,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    top_logprobs: int = TOP_LOGPROBS,
+    token_limit_field: str = "max_tokens",
+) -> dict[str, Any]:
+    """Return the JSON body that asks for the token after a completion that has begun, and its alternatives.
+
+    A conversation ends with the model's own turn then: llama.cpp's server goes on with it, vLLM's where it is told to.
+    """
+    settings: dict[str, Any] = dict(extra or {})
+    if "cache_prompt" in settings:  # llama.cpp: the next question has the same prompt
+        settings["cache_prompt"] = True
+    if request.prompt is not None:
+        asked = replace(request, prompt=request.prompt + begun)
+    else:
+        turn = (ChatMessage("assistant", begun),) if begun else ()
+        asked = replace(request, messages=(*request.messages, *turn))
+        settings |= {"add_generation_prompt": False, "continue_final_message": True} if turn else {}
+    return request_body(asked, model, settings, top_logprobs=top_logprobs, token_limit_field=token_limit_field)
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
@@ -152,6 +184,21 @@ def error_message(document: Any) -> str:
     return ""
 
 
+def read_next_tokens(document: Any) -> Generation:
+    """Return the log-probabilities of the likeliest next tokens by their texts, in `choice_logprobs`.
+
+    Raises:
+        ReplyError: the document has none.
+    """
+    choice, prompt_tokens, _ = _first_choice(document)
+    found: dict[str, float] = {}
+    for token, logprob in _first_tokens(choice.get("logprobs")):
+        found[token] = float(logprob if token not in found else _log_sum(found[token], logprob))
+    if not found:
+        raise ReplyError("refused", _NO_LOGPROBS, retry=False)
+    return Generation("", "stop", prompt_tokens, 1, choice_logprobs=found)
+
+
 def read_generation(document: Any, request: GenerationRequest) -> Generation:
     """Return what a response document (status 200) says.
 
@@ -160,17 +207,7 @@ def read_generation(document: Any, request: GenerationRequest) -> Generation:
     Raises:
         ReplyError: it has no completion in it.
     """
-    if not isinstance(document, Mapping):
-        raise ReplyError("malformed", f"the body is JSON, but no object: {excerpt(repr(document))}")
-    if document.get("error"):
-        raise _error_in_success(document)
-    choices = document.get("choices")
-    if not isinstance(choices, Sequence) or not choices or not isinstance(choices[0], Mapping):
-        raise ReplyError("malformed", f"the body has no choices: {excerpt(repr(dict(document)))}")
-    choice = choices[0]
-    usage = document.get("usage")
-    usage = usage if isinstance(usage, Mapping) else {}
-    prompt_tokens, completion_tokens = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+    choice, prompt_tokens, completion_tokens = _first_choice(document)
     if request.choices:
         logprobs = _choice_logprobs(choice, request)
         text = max(logprobs, key=logprobs.__getitem__, default="")
@@ -183,6 +220,26 @@ def read_generation(document: Any, request: GenerationRequest) -> Generation:
     if not text and finish_reason == "stop" and not ended_at_once:
         raise ReplyError("empty", _empty_message(choice), status=200)
     return Generation(text, finish_reason, prompt_tokens, completion_tokens)
+
+
+def _first_choice(document: Any) -> tuple[Mapping[str, Any], int | None, int | None]:
+    """Return the first choice of a response, and its tokens of prompt and completion.
+
+    Raises:
+        ReplyError: there is none.
+    """
+    if not isinstance(document, Mapping):
+        raise ReplyError("malformed", f"the body is JSON, but no object: {excerpt(repr(document))}")
+    if document.get("error"):
+        raise _error_in_success(document)
+    choices = document.get("choices")
+    if not isinstance(choices, Sequence) or not choices or not isinstance(choices[0], Mapping):
+        raise ReplyError("malformed", f"the body has no choices: {excerpt(repr(dict(document)))}")
+    choice = choices[0]
+    usage = document.get("usage")
+    usage = usage if isinstance(usage, Mapping) else {}
+    prompt_tokens, completion_tokens = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+    return choice, prompt_tokens, completion_tokens
 
 
 def _error_in_success(document: Mapping[str, Any]) -> ReplyError:
@@ -241,8 +298,7 @@ def _choice_logprobs(choice: Mapping[str, Any], request: GenerationRequest) -> d
     found: dict[str, float] = {}
     tokens = list(_first_tokens(choice.get("logprobs")))
     if not tokens:
-        message = "the server gives no log-probabilities; a protocol that reads the answer from text works with every server"
-        raise ReplyError("refused", message, retry=False)
+        raise ReplyError("refused", _NO_LOGPROBS, retry=False)
     for token, logprob in tokens:
         name = token.strip()
         if name in request.choices:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ctiforge.core.errors import ModelError, SettingError
 from ctiforge.models.adapters import attach_adapter
 from ctiforge.models.generation import Generation, GenerationError, GenerationRequest
+from ctiforge.models.label_requests import FEW_CHOICES
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel", "answer_batch"]
 
 Tokens = list[int]
-_FEW_CHOICES = 26
-"""More choices than letters are labels, whose tokens are looked at as a trie."""
 _RANKED = 10
 _LEAST = 1e-12
 
@@ -272,7 +271,7 @@ def _score(model: LoadedModel, requests: Sequence[GenerationRequest], prompts: S
     A choice is scored as it is and with a space before it, which are different tokens for most models; the probabilities of
     the two add up, as they do for servers that give the likeliest tokens.
     """
-    if all(len(request.choices) > _FEW_CHOICES and request.choices == requests[0].choices for request in requests):
+    if all(len(request.choices) > FEW_CHOICES and request.choices == requests[0].choices for request in requests):
         return _score_labels(model, requests[0].choices, prompts)
     spellings = [[_spellings(model, choice) for choice in request.choices] for request in requests]
     # One row for a prompt and all but the last token of a spelling: single tokens share the prompt's own row.
