@@ -1,0 +1,6 @@
+"""Questions made from a knowledge base: what the reader learns from and what `ctiforge quiz` asks."""
+
+from ctiforge.ask.questions.generate import generate_questions
+from ctiforge.ask.questions.question import LEVELS, TOPICS, Question
+
+__all__ = ["LEVELS", "TOPICS", "Question", "generate_questions"]
