@@ -22,6 +22,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "cwe": "cwe:app",
         "sources": "sources:app",
         "kb": "kb:app",
+        "quiz": "quiz:quiz",
         "corpus": "corpus:app",
         "train": "train:app",
         "plan": "plan:plan",
