@@ -4,6 +4,7 @@
 """
 
 from ctiforge.ask.build import BuildEvent, BuildReport, build_knowledge_base
+from ctiforge.ask.choices import ChoiceAnswer, ChoiceAnswerer, ScoredOption, answer_choices
 from ctiforge.ask.graph import RELATIONS
 from ctiforge.ask.knowledge_base import MAX_QUERY_CHARACTERS, KnowledgeBase
 from ctiforge.ask.objects import (
@@ -25,13 +26,17 @@ __all__ = [
     "BuildEvent",
     "BuildInputs",
     "BuildReport",
+    "ChoiceAnswer",
+    "ChoiceAnswerer",
     "KnowledgeBase",
     "KnowledgeObject",
     "ObjectKind",
     "Passage",
     "PassageKind",
     "Relation",
+    "ScoredOption",
     "ScoredPassage",
     "SourceVersion",
+    "answer_choices",
     "build_knowledge_base",
 ]
