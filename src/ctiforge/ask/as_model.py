@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 
-from ctiforge.ask.choices import ChoiceAnswerer
+from ctiforge.ask.choices import ChoiceAnswer, ChoiceAnswerer
 from ctiforge.ask.knowledge_base import KnowledgeBase
 from ctiforge.ask.reader.model import load_reader
 from ctiforge.core.errors import CtiforgeError
@@ -33,6 +34,7 @@ class AskModel:
     ) -> None:
         base = KnowledgeBase.load(os.fspath(kb), embeddings=embeddings, threads=threads)
         self._answerer = ChoiceAnswerer(base, load_reader(reader))
+        self._turn = threading.Lock()  # rotations of one item are asked at once, and all but the first find the answer kept
 
     def holds(self, object_id: str) -> bool:
         """Say whether the knowledge base has this object, or its successor."""
@@ -56,12 +58,16 @@ class AskModel:
         if not letters or len(options) != len(letters):
             return _refused("the knowledge base's reader answers multiple choice only")
         try:
-            answer = await asyncio.to_thread(self._answerer.answer, str(request.metadata.get("question") or ""), options)
+            answer = await asyncio.to_thread(self._answer, str(request.metadata.get("question") or ""), options)
         except CtiforgeError as error:
             return _refused(error.message)
         order = sorted(range(len(options)), key=lambda i: (-answer.options[i].probability, i))
         ranked = tuple(letters[i] for i in order)
         return Generation(ranked[0], "stop", ranked=ranked, confidence=round(answer.options[order[0]].probability, 6))
+
+    def _answer(self, question: str, options: tuple[str, ...]) -> ChoiceAnswer:
+        with self._turn:
+            return self._answerer.answer(question, options)
 
     async def close(self) -> None:
         """Nothing is held."""
