@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
-from ctiforge.ask import BuildInputs, build_knowledge_base
 from ctiforge.cli.commands import app
 from ctiforge.core.errors import SettingError
 
 RUNNER = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    invented = runpy.run_path(str(Path(__file__).resolve().parents[1] / "invented_cti.py"))
-    folder = tmp_path_factory.mktemp("quiz")
-    (folder / "attack.json").write_bytes(orjson.dumps(invented["attack_bundle"]()))
-    (folder / "cwe.xml").write_text(invented["cwe_xml"]())
-    inputs = BuildInputs(attack=(folder / "attack.json",), attack_version="99", cwe=folder / "cwe.xml")
-    build_knowledge_base(inputs, folder / "kb", embeddings=False)
-    return folder / "kb"
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +24,8 @@ def lines_of(text: str) -> list[dict[str, object]]:
     return [orjson.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-def test_answers_are_read_from_a_pipe_and_kept(kb: Path, own_home: Path) -> None:
-    done = RUNNER.invoke(app, ["quiz", "--kb", str(kb), "-n", "3", "--seed", "1"], input="A\nnonsense\n?\nq\n")
+def test_answers_are_read_from_a_pipe_and_kept(invented_kb: Path, own_home: Path) -> None:
+    done = RUNNER.invoke(app, ["quiz", "--kb", str(invented_kb), "-n", "3", "--seed", "1"], input="A\nnonsense\n?\nq\n")
     assert done.exit_code == 0, done.output
     assert "1 of 3" in done.output
     assert "'nonsense' is no answer" in done.output
@@ -48,8 +35,8 @@ def test_answers_are_read_from_a_pipe_and_kept(kb: Path, own_home: Path) -> None
     assert sum(each["asked"] for each in orjson.loads(standing.stdout)) == 2
 
 
-def test_json_lines_hold_back_the_answer_until_it_is_given(kb: Path) -> None:
-    arguments = ["quiz", "--kb", str(kb), "-n", "2", "--seed", "1", "--json", "--no-progress"]
+def test_json_lines_hold_back_the_answer_until_it_is_given(invented_kb: Path) -> None:
+    arguments = ["quiz", "--kb", str(invented_kb), "-n", "2", "--seed", "1", "--json", "--no-progress"]
     question, answer, *rest = lines_of(RUNNER.invoke(app, arguments, input="A\nA\n").stdout)
     assert question["event"] == "question"
     assert not {"answer", "why", "passages"} & question.keys()
@@ -60,25 +47,29 @@ def test_json_lines_hold_back_the_answer_until_it_is_given(kb: Path) -> None:
     assert rest[-1]["asked"] == 2
 
 
-def test_the_end_of_the_input_ends_the_session(kb: Path) -> None:
-    done = RUNNER.invoke(app, ["quiz", "--kb", str(kb), "--seed", "1", "--no-progress"], input="")
+def test_the_end_of_the_input_ends_the_session(invented_kb: Path) -> None:
+    done = RUNNER.invoke(app, ["quiz", "--kb", str(invented_kb), "--seed", "1", "--no-progress"], input="")
     assert done.exit_code == 0
     assert "nothing was answered" in done.output
 
 
-def test_cards_are_written_and_nothing_is_asked(kb: Path, tmp_path: Path) -> None:
+def test_cards_are_written_and_nothing_is_asked(invented_kb: Path, tmp_path: Path) -> None:
     file = tmp_path / "cards.csv"
-    done = RUNNER.invoke(app, ["quiz", "--kb", str(kb), "-n", "12", "--seed", "1", "--topic", "cwe", "--export", str(file)])
+    done = RUNNER.invoke(
+        app, ["quiz", "--kb", str(invented_kb), "-n", "12", "--seed", "1", "--topic", "cwe", "--export", str(file)]
+    )
     assert done.exit_code == 0, done.output
     rows = file.read_text().splitlines()
     assert len(rows) == 13
     assert all(",cwe," in row for row in rows[1:])
-    shown = RUNNER.invoke(app, ["quiz", "--kb", str(kb), "-n", "1", "--seed", "1", "--export", "-", "--format", "anki"])
+    shown = RUNNER.invoke(
+        app, ["quiz", "--kb", str(invented_kb), "-n", "1", "--seed", "1", "--export", "-", "--format", "anki"]
+    )
     assert shown.stdout.startswith("#separator:tab")
 
 
-def test_settings_that_give_no_question_are_said(kb: Path) -> None:
-    refused = RUNNER.invoke(app, ["quiz", "--kb", str(kb), "--topic", "capec"])
+def test_settings_that_give_no_question_are_said(invented_kb: Path) -> None:
+    refused = RUNNER.invoke(app, ["quiz", "--kb", str(invented_kb), "--topic", "capec"])
     assert isinstance(refused.exception, SettingError)
     assert "no such question" in str(refused.exception)
 
@@ -87,30 +78,3 @@ def test_standing_needs_progress() -> None:
     refused = RUNNER.invoke(app, ["quiz", "--standing", "--no-progress"])
     assert isinstance(refused.exception, SettingError)
     assert "nothing was answered yet" in RUNNER.invoke(app, ["quiz", "--standing"]).output
-
-
-def test_options_are_weighed_on_the_command_line(kb: Path) -> None:
-    arguments = ["kb", "choose", "On which platform is T9001 seen?", "Toaster", "Kettle", "--kb", str(kb)]
-    done = RUNNER.invoke(app, arguments)
-    assert done.exit_code == 0, done.output
-    assert "Toaster" in done.output
-    told = orjson.loads(RUNNER.invoke(app, [*arguments, "--threshold", "1", "--json"]).stdout)
-    assert told["chosen"] is None
-    assert [option["text"] for option in told["options"]] == ["Toaster", "Kettle"]
-
-
-def test_a_reader_is_trained_and_used(kb: Path, tmp_path: Path) -> None:
-    items = tmp_path / "own.jsonl"
-    items.write_bytes(
-        orjson.dumps({"question": "Which weakness lets a guest take the lid off the jar of the butler?", "answer": "A"})
-    )
-    arguments = ["kb", "train-reader", "--kb", str(kb), "--out", str(tmp_path / "reader"), "--count", "60", "--per-kind", "3"]
-    done = RUNNER.invoke(app, [*arguments, "--against", str(items), "--json"])
-    assert done.exit_code == 0, done.output
-    manifest = orjson.loads(done.stdout)
-    assert list(manifest["questions"]["kept_by"]["files"]) == ["own.jsonl"]
-    reader = str(tmp_path / "reader" / "reader.npz")
-    asked = RUNNER.invoke(
-        app, ["kb", "choose", "Where is T9001 seen?", "Toaster", "Kettle", "--kb", str(kb), "--reader", reader]
-    )
-    assert asked.exit_code == 0, asked.output

@@ -187,7 +187,7 @@ def _tell_end(report: RunReport) -> None:
 
 def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any], kb: Path | None) -> TextModel:
     from ctiforge.classify.as_model import EmbeddedModel
-    from ctiforge.models.registry import open_model
+    from ctiforge.models.registry import build_backend, open_model
     from ctiforge.models.retry import RetryPolicy
 
     def embedded(rest: str) -> TextModel:
@@ -198,7 +198,7 @@ def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any], k
         from ctiforge.ask.as_model import AskModel
         from ctiforge.cli.kb import default_kb_dir
 
-        return AskModel(rest or kb or default_kb_dir(), **options)
+        return build_backend(AskModel, (rest or kb or default_kb_dir(),), options)
 
     endpoint = spec.partition(":")[0] in ("http", "https", "openai")
     waiting = {"timeout_s": timeout, "retry": RetryPolicy(max_attempts=attempts)} if endpoint else {}
