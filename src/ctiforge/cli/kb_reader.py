@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ctiforge.ask.choices import ChoiceAnswer
     from ctiforge.ask.questions import Question
 
-__all__ = ["register"]
+__all__ = ["choose", "register", "train"]
 
 _Kb = Annotated[
     Path | None, typer.Option("--kb", metavar="DIR", help="The knowledge base.", show_default="the user data folder, kb/")

@@ -51,6 +51,10 @@ def test_rewording_takes_any_text(text: str, seed: int, share: float) -> None:
     assert reworded(text, Random(seed), 0) == text
 
 
+def test_rewording_takes_words_of_a_thesaurus() -> None:
+    assert {reworded("A ladle", Random(seed), 1.0, {"ladle": ("spoon",)}) for seed in range(20)} == {"A ladle", "A spoon"}
+
+
 def test_rewording_leaves_names_and_what_turns_a_question_alone() -> None:
     text = "Which group is not known to have used the tool Data Access to obtain any sensitive data in large numbers?"
     for seed in range(20):

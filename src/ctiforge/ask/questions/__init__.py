@@ -2,5 +2,6 @@
 
 from ctiforge.ask.questions.generate import generate_questions
 from ctiforge.ask.questions.question import LEVELS, TOPICS, Question
+from ctiforge.ask.questions.thesaurus import build_thesaurus
 
-__all__ = ["LEVELS", "TOPICS", "Question", "generate_questions"]
+__all__ = ["LEVELS", "TOPICS", "Question", "build_thesaurus", "generate_questions"]

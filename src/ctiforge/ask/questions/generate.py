@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -39,6 +40,7 @@ def generate_questions(
     topics: Collection[str] = TOPICS,
     level: int | None = None,
     rewording: float = 0.0,
+    thesaurus: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[Question]:
     """Yield questions, objects in an order that the seed draws, several of each object.
 
@@ -47,6 +49,7 @@ def generate_questions(
         level: of these only, see `LEVELS`; None takes all, with near wrong options.
         rewording: for training: how strongly stems and options are reworded at most, 0 to 1, see `reworded`. Some stems then
             do not name what they are about, and more wrong options come from afar.
+        thesaurus: words with others to be reworded by, see `build_thesaurus`.
 
     Raises:
         SettingError: an unknown topic or level.
@@ -57,6 +60,7 @@ def generate_questions(
     if level is not None and level not in LEVELS:
         raise SettingError(f"no level {level}", fix="levels: 1, 2, 3")
     catalogue = Catalogue(base)
+    reword = _Rewording(rewording, thesaurus or {})
     subjects = [each for kind in ASKED_KINDS for each in catalogue.by_kind.get(kind, ())]
     subjects = [each for each in subjects if topic_of(each.kind, each.domains) in topics]
     Random(f"{seed}/order").shuffle(subjects)
@@ -64,13 +68,19 @@ def generate_questions(
         rng = Random(f"{seed}/{subject.id}")
         for drafts in (draft_relations, draft_facts, draft_texts):
             for draft in drafts(catalogue, subject, rng):
-                question = _finish(subject, draft, level, rewording, rng)
+                question = _finish(subject, draft, level, reword, rng)
                 if question is not None:
                     yield question
 
 
-def _finish(subject: KnowledgeObject, draft: Draft, level: int | None, rewording: float, rng: Random) -> Question | None:
-    easy = level == 1 or (level is None and rng.random() < (_SHARE_EASY_REWORDED if rewording else _SHARE_EASY))
+@dataclass(frozen=True, slots=True)
+class _Rewording:
+    strength: float
+    thesaurus: Mapping[str, Sequence[str]]
+
+
+def _finish(subject: KnowledgeObject, draft: Draft, level: int | None, reword: _Rewording, rng: Random) -> Question | None:
+    easy = level == 1 or (level is None and rng.random() < (_SHARE_EASY_REWORDED if reword.strength else _SHARE_EASY))
     own = max(draft.level, 1 if easy else 2)
     if (level is not None and own != level) or len(draft.right) > _LONGEST_OPTION:
         return None
@@ -81,10 +91,10 @@ def _finish(subject: KnowledgeObject, draft: Draft, level: int | None, rewording
     if draft.right != ALL_OF_THEM and rng.random() < _SHARE_WRONG_ALL:
         options[-1] = ALL_OF_THEM
     stem = draft.stem
-    if rewording:
-        strength = rewording * rng.random()
-        options = [reworded(each, rng, strength) for each in options]
-        stem = reworded(_unnamed(subject, draft, rng), rng, strength)
+    if reword.strength:
+        strength = reword.strength * rng.random()
+        options = [reworded(each, rng, strength, reword.thesaurus) for each in options]
+        stem = reworded(_unnamed(subject, draft, rng), rng, strength, reword.thesaurus)
     right = options[0]
     rng.shuffle(options)
     options.sort(key=lambda each: each == ALL_OF_THEM)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -91,6 +91,8 @@ _DROPPABLE: Final = frozenset(
     "specific particular otherwise however then well very more most highly easily simply".split()
 )
 _FEW_WORDS: Final = 6
+_SHARE_THESAURUS: Final = 0.67
+_NOTHING: Final[Mapping[str, Sequence[str]]] = {}
 _KEPT: Final = frozenset("not no except which what who how when where why all these".split())
 """What turns or asks a question stays."""
 
@@ -137,11 +139,14 @@ def split_sentence(sentence: str, rng: Random) -> tuple[str, str, str] | None:
     return sentence[: cut.start()].rstrip(","), cut["joint"], sentence[cut.end() :].strip().rstrip(".")
 
 
-def reworded(text: str, rng: Random, strength: float) -> str:
+def reworded(text: str, rng: Random, strength: float, thesaurus: Mapping[str, Sequence[str]] = _NOTHING) -> str:
     """Return `text` as another writer might put it, who remembers it less well the higher `strength` is, 0 to 1.
 
     Words that have others are replaced with this probability, fillers left out, and other words of longer texts left out with
-    half of it. The first word and words with a capital or a digit, which belong to names, stay.
+    a third of it. The first word and words with a capital or a digit, which belong to names, stay.
+
+    Args:
+        thesaurus: further words with others, taken two times in three that a word would be replaced.
     """
     if strength <= 0:
         return text
@@ -152,11 +157,12 @@ def reworded(text: str, rng: Random, strength: float) -> str:
         bare = piece.strip(".,;:()?!'\"").casefold() if not words else piece.strip(".,;:()?!'\"")
         filler = bare in _DROPPABLE
         loose = piece.islower() and (filler or long) and bare not in _KEPT
-        if words and loose and rng.random() < strength * (1.0 if filler else 0.5):
+        if words and loose and rng.random() < strength * (1.0 if filler else 0.33):
             words.pop()  # the space before it
             continue
-        if bare in _SYNONYMS and rng.random() < strength:
-            other = rng.choice(_SYNONYMS[bare])
+        others = _SYNONYMS.get(bare) or (thesaurus.get(bare) if rng.random() < _SHARE_THESAURUS else None)
+        if others and rng.random() < strength:
+            other = rng.choice(others)
             start = piece.casefold().index(bare)
             own = piece[start : start + len(bare)]
             other = other[:1].upper() + other[1:] if own[:1].isupper() else other

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ctiforge import __version__
 from ctiforge.ask.knowledge_base import KnowledgeBase
-from ctiforge.ask.questions import Question, generate_questions
+from ctiforge.ask.questions import Question, build_thesaurus, generate_questions
 from ctiforge.ask.reader.evidence import EvidenceFinder
 from ctiforge.ask.reader.features import FEATURES
 from ctiforge.ask.reader.fitting import FitSettings, Material, chosen, fit_head, without_meaning
@@ -76,7 +76,7 @@ def train_reader(
         InputError: `out` cannot be written.
     """
     settings = settings or TrainingSettings()
-    made = generate_questions(base, settings.seed, rewording=settings.rewording)
+    made = generate_questions(base, settings.seed, rewording=settings.rewording, thesaurus=build_thesaurus(base))
     questions, refused = choose_questions(made, settings.count, settings.per_kind, keep)
     if len(questions) < 2 * HELD_OUT:
         raise SettingError(
