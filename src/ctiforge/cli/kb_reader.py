@@ -79,8 +79,8 @@ def _render(console: Console, answer: ChoiceAnswer) -> None:
 def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for reader.npz and manifest.json.")],
     kb: _Kb = None,
-    count: Annotated[int, typer.Option(min=10, help="Questions to learn from, made from the knowledge base.")] = 6000,
-    per_kind: Annotated[int, typer.Option(min=1, help="Questions of one kind at most.")] = 140,
+    count: Annotated[int, typer.Option(min=10, help="Questions to learn from, made from the knowledge base.")] = 3000,
+    per_kind: Annotated[int, typer.Option(min=1, help="Questions of one kind at most.")] = 60,
     seed: Annotated[int, typer.Option(help="Draws questions and first weights.")] = 11,
     against: Annotated[
         list[Path] | None,

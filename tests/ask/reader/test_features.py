@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as shapes
 
-from ctiforge.ask import KnowledgeBase
+from ctiforge.ask import BuildInputs, ChoiceAnswerer, KnowledgeBase, build_knowledge_base
 from ctiforge.ask.mentions import find_mentions
+from ctiforge.ask.questions import build_thesaurus
 from ctiforge.ask.reader.evidence import EvidenceFinder
 from ctiforge.ask.reader.features import FEATURES, contrast, read_features
+from ctiforge.ask.reader.fitting import FitSettings
+from ctiforge.ask.reader.model import load_reader
+from ctiforge.ask.reader.training import TrainingSettings, train_reader
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +68,22 @@ def test_contrast_is_against_the_mean_and_the_best_other() -> None:
 @given(shapes.arrays(np.float32, (4, 3), elements=st.floats(-5, 5, width=16)), st.permutations(range(4)))
 def test_contrast_does_not_know_places(features: np.ndarray, order: list[int]) -> None:
     np.testing.assert_allclose(contrast(features)[order], contrast(features[order]), atol=1e-5)
+
+
+def test_meaning_is_read_where_there_are_embeddings(tiny_encoder: Path, inputs: BuildInputs, tmp_path: Path) -> None:
+    build_knowledge_base(inputs, tmp_path / "kb")
+    base = KnowledgeBase.load(tmp_path / "kb", threads=1)
+    finder = EvidenceFinder(base)
+    options = ["a purple umbrella", "the lid of the jar"]
+    features = read_features(finder.find("What do guests take off?", options))
+    columns = [FEATURES.index(name) for name in FEATURES if name.startswith(("meaning_", "closest_"))]
+    assert (features[:, columns] != 0).any(axis=0).sum() > len(columns) / 2
+    again = EvidenceFinder(base)
+    again.find("Where is the spoon?", ["in the drawer", "in the jar"])
+    np.testing.assert_array_equal(read_features(again.find("What do guests take off?", options)), features)
+    thesaurus = build_thesaurus(base)
+    assert all(word not in others for word, others in thesaurus.items())
+    report = train_reader(base, tmp_path / "reader", TrainingSettings(count=60, per_kind=3, fit=FitSettings(epochs=2, units=2)))
+    assert {"words", "meaning"} <= report.manifest["held_out"].keys()
+    reader = load_reader(tmp_path / "reader" / "reader.npz")
+    assert ChoiceAnswerer(base, reader).answer("What do guests take off?", options).chosen is not None

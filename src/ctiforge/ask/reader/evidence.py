@@ -104,7 +104,8 @@ class EvidenceFinder:
         self.base = base
         self.reader = PassageReader(base)
         self.sentences = SentenceVectors(base)
-        self._usual: Rows = np.flatnonzero(base.rows_of_kinds(_KINDS))
+        usual = np.flatnonzero(base.rows_of_kinds(_KINDS))
+        self._usual: Rows = usual if len(usual) else np.arange(len(base.owners))
 
     def find(self, question: str, options: Sequence[str]) -> Evidence:
         """Return the evidence; `options` must be in a canonical order, for the encoder's sums depend on it a little."""

@@ -39,8 +39,8 @@ class TrainingSettings:
         rewording: see `generate_questions`.
     """
 
-    count: int = 6000
-    per_kind: int = 140
+    count: int = 3000
+    per_kind: int = 60
     rewording: float = 1.0
     seed: int = 11
     fit: FitSettings = field(default_factory=FitSettings)
