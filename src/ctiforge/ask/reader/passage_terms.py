@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 from ctiforge.ask.knowledge_base import KnowledgeBase
 from ctiforge.ask.objects import Passage
@@ -13,6 +14,8 @@ from ctiforge.ask.passages import split_sentences
 from ctiforge.ask.terms import search_terms
 
 __all__ = ["PassageReader", "PassageTerms", "coverage", "pairs_of"]
+
+_Term = TypeVar("_Term")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def pairs_of(terms: Iterable[str]) -> frozenset[tuple[str, str]]:
     return frozenset(pairwise(terms))
 
 
-def coverage(wanted: Mapping[str, float], held: Collection[str]) -> float:
+def coverage(wanted: Mapping[_Term, float], held: Collection[_Term]) -> float:
     """Return which share of the weights of `wanted` is held, 0 to 1; 0 where nothing is wanted."""
     total = sum(wanted.values())
     return sum(weight for term, weight in wanted.items() if term in held) / total if total else 0.0
