@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import re
 import resource
 import statistics
 import subprocess
@@ -29,20 +28,13 @@ from machine import describe_machine
 from ctiforge.ask import KnowledgeBase
 from ctiforge.core.files import file_sha256, write_json
 from ctiforge.core.metrics import wilson_interval
+from ctiforge.core.object_ids import object_of_url
 
 CVE_FEEDS = ("nvdcve-1.1-2021.json.zip",)
 """Descriptions of CVEs in number enough to come to about 51,000 passages together."""
 
 TOP_K = 10
 LATENCY_QUERIES = 300
-_PAGES = (
-    (
-        re.compile(r"attack\.mitre\.org/(?:techniques|tactics|mitigations|groups|software|campaigns)/([A-Z]+\d+)(?:/(\d{3}))?"),
-        "",
-    ),
-    (re.compile(r"cwe\.mitre\.org/data/definitions/(\d+)"), "CWE-"),
-    (re.compile(r"capec\.mitre\.org/data/definitions/(\d+)"), "CAPEC-"),
-)
 
 
 def main() -> None:
@@ -120,21 +112,12 @@ def measure_search(base: KnowledgeBase) -> dict[str, Any]:
     }
 
 
-def page_object(url: str) -> str | None:
-    """Return the identifier of the object whose page a URL is, or None."""
-    for pattern, prefix in _PAGES:
-        if match := pattern.search(url):
-            sub = match[2] if match.re.groups > 1 else None
-            return f"{prefix}{match[1]}" + (f".{sub}" if sub else "")
-    return None
-
-
 def measure_retrieval(base: KnowledgeBase, file: Path) -> dict[str, Any]:
     """Search for each item's object; counts by catalogue."""
     counts: dict[str, Counter[str]] = {}
     with file.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream, delimiter="\t"):
-            wanted = page_object(row["URL"])
+            wanted = object_of_url(row["URL"]) or None
             source = "no page" if wanted is None else wanted.partition("-")[0] if "-" in wanted else "ATT&CK"
             count = counts.setdefault(source, Counter())
             count["items"] += 1

@@ -40,6 +40,7 @@ def rendered() -> dict[Path, str]:
         "harness": _harness(json.loads((RESULTS / "harness.json").read_text("utf-8"))),
         "factory": _factory(json.loads((RESULTS / "factory.json").read_text("utf-8"))),
         "rescore": _rescore([json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("rescore-*.json"))]),
+        **_of_knowledge_base(),
         "end to end": _lower_headings(render_markdown([load_record(RECORDS / END_TO_END)])),
     }.items():
         readme = _between(readme, name, part)
@@ -94,6 +95,49 @@ def _harness(result: dict[str, Any]) -> str:
         f"{result['peak_memory_mb']:.0f} MB at most ({machine['processor']}, {machine['cores']} cores). "
         "Keeping, scoring under every rule and the record are in it.\n"
     )
+
+
+def _of_knowledge_base() -> dict[str, str]:
+    """Return the parts about the knowledge base that there are results for."""
+    parts = {}
+    for name, file, render in (("open book", "open-book.json", _open_book), ("knowledge base", "knowledge-base.json", _kb)):
+        if (path := RESULTS / file).exists():
+            parts[name] = render(json.loads(path.read_text("utf-8")))
+    return parts
+
+
+def _open_book(result: dict[str, Any]) -> str:
+    rows = [("all items", result["accuracy"])]
+    for title, key in (("made from", "by_source"), ("ATT&CK domain", "by_domain"), ("the page is", "by_page")):
+        rows += [(f"{title}: {name}", found) for name, found in result[key].items()]
+    lines = ["| cti-mcq, open book | n | accuracy | 95 % interval |", "| --- | ---: | ---: | ---: |"]
+    lines += [
+        f"| {name} | {found['n']:,} | {found['accuracy']:.3f} | {found['interval_95'][0]:.3f} to {found['interval_95'][1]:.3f} |"
+        for name, found in rows
+    ]
+    gone = ", ".join(f"{name} ({count})" for name, count in list(result["missing_sources"].items())[:12])
+    settings = result["model"]["settings"]
+    return "\n".join([
+        f"Reader {result['model']['digest'][:12]}, {'with' if settings['embeddings'] else 'without'} embeddings; sources: "
+        f"{', '.join(settings['sources'])}. Data: cti-mcq.tsv, SHA-256 {result['data_sha256'][:12]}.", "", *lines, "",
+        f"Over all rotations of the options: {result['accuracy_over_rotations']:.4f}; "
+        f"{result['answered_alike_in_all_rotations']:.2%} of the items are answered alike in all of them.", "",
+        f"Pages and hosts that items were made from and that the index lacks, the commonest of "
+        f"{result['missing_sources_in_all']}: {gone}.",
+    ])  # fmt: skip
+
+
+def _kb(result: dict[str, Any]) -> str:
+    found, search, machine = result["retrieval"], result["search"], result["machine"]
+    text = (
+        f"{result['counts']['passages']:,} passages, {'with' if result['embeddings'] else 'without'} embeddings: a search takes "
+        f"{search['median_ms']:.0f} ms (median; 95 % within {search['p95_ms']:.0f} ms). The object of an item's page is among the "
+        f"first {found['top_k']} passages for {found['recall']:.3f} of {found['n']:,} items of cti-mcq (95 % interval "
+        f"{found['interval_95'][0]:.3f} to {found['interval_95'][1]:.3f})"
+    )
+    if build := result.get("build"):
+        text += f"; the build took {build['seconds']:,.0f} s and {build['peak_memory_mb']:,} MB"
+    return f"{text} ({machine['processor']}, {machine['cores']} cores).\n"
 
 
 def _factory(results: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,30 +10,15 @@ from types import ModuleType
 import pytest
 
 from ctiforge.ask import KnowledgeBase
+from ctiforge.bench.completion import ScoredItem
+from ctiforge.bench.task import Sample
 
 
 @pytest.fixture
 def benchmark(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(repository / "benchmarks"))
     monkeypatch.delitem(sys.modules, "knowledge_base", raising=False)
-    import importlib
-
     return importlib.import_module("knowledge_base")
-
-
-@pytest.mark.parametrize(
-    ("url", "object_id"),
-    [
-        ("https://attack.mitre.org/techniques/T1548/", "T1548"),
-        ("https://attack.mitre.org/techniques/T1548/001/", "T1548.001"),
-        ("https://attack.mitre.org/groups/G0007", "G0007"),
-        ("https://cwe.mitre.org/data/definitions/30.html", "CWE-30"),
-        ("http://capec.mitre.org/data/definitions/85.html", "CAPEC-85"),
-        ("Manual", None),
-    ],
-)
-def test_pages_name_objects(benchmark: ModuleType, url: str, object_id: str | None) -> None:
-    assert benchmark.page_object(url) == object_id
 
 
 def test_retrieval_counts_what_is_found_and_what_is_not(benchmark: ModuleType, base: KnowledgeBase, tmp_path: Path) -> None:
@@ -56,3 +42,38 @@ def test_searches_are_timed(benchmark: ModuleType, base: KnowledgeBase) -> None:
     timed = benchmark.measure_search(base)
     assert timed["queries"] > 50
     assert 0 < timed["median_ms"] <= timed["p95_ms"]
+
+
+def test_open_book_counts_by_source_page_and_rotation(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, base: KnowledgeBase
+) -> None:
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+    open_book = importlib.import_module("open_book")
+    urls = [
+        "https://attack.mitre.org/techniques/T9001/",
+        "https://cwe.mitre.org/data/definitions/1.html",
+        "https://example.org/x",
+    ]
+    samples = [Sample(f"cti-mcq/{i:04d}", "?", "A", source=url) for i, url in enumerate(urls)]
+    items = [
+        ScoredItem(
+            "cti-mcq",
+            f"cti-mcq/{i:04d}",
+            0,
+            "correct" if i < 2 and turn < 3 else "wrong",
+            "A",
+            "AB"[turn == 3],
+            permutation=turn,
+        )
+        for i in range(3)
+        for turn in range(4)
+    ]
+    found = open_book.count(base, samples, items)
+    assert found["accuracy"]["accuracy"] == pytest.approx(2 / 3, abs=1e-4)
+    assert found["accuracy_over_rotations"] == 0.5
+    assert found["answered_alike_in_all_rotations"] == 0.0
+    assert {name: each["n"] for name, each in found["by_source"].items()} == {"ATT&CK": 1, "CWE": 1, "other documents": 1}
+    assert {name: each["n"] for name, each in found["by_page"].items()} == {
+        "in the index": 1, "no page of ATT&CK, CWE or CAPEC": 1, "not in the index": 1,
+    }  # fmt: skip
+    assert found["missing_sources"] == {"CWE-1": 1, "example.org": 1}

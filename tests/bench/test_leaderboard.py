@@ -90,6 +90,16 @@ def test_published_and_measured_are_never_in_one_table(published: tuple[Publishe
         assert not ("Dingo" in block and ("Numbat" in block or "Wombat" in block))
 
 
+def test_models_that_look_things_up_have_a_table_of_their_own(published: tuple[PublishedScore, ...]) -> None:
+    numbat, *others = INVENTED.usual()
+    opened = INVENTED.changed(numbat, model={**numbat["model"], "name": "Bookworm", "settings": {"open_book": True}})
+    text = render_leaderboard([numbat, opened, *others], published)
+    assert "Bookworm" not in section(text, "cti-rcm", "Measured here")
+    apart = section(text, "cti-rcm", "Measured here, open book")
+    assert "Bookworm (open book)" in apart
+    assert "Numbat" not in apart
+
+
 def test_rows_are_sorted_by_accuracy_and_deviation_the_other_way(published: tuple[PublishedScore, ...]) -> None:
     text = render_leaderboard([INVENTED.no_valid_trial(), *reversed(INVENTED.usual())], published)
     measured = section(text, "cti-rcm", "Measured here")

@@ -7,6 +7,7 @@ nothing heavy before either is used.
 from ctiforge.ask.answering import Answerer, answer_question
 from ctiforge.ask.answers import Answer, AnswerMethod, AnswerSentence, AnswerStatus, Scope
 from ctiforge.ask.build import BuildEvent, BuildReport, build_knowledge_base
+from ctiforge.ask.choices import ChoiceAnswer, ChoiceAnswerer, ScoredOption, answer_choices
 from ctiforge.ask.graph import RELATIONS
 from ctiforge.ask.knowledge_base import MAX_QUERY_CHARACTERS, KnowledgeBase
 from ctiforge.ask.objects import (
@@ -33,6 +34,8 @@ __all__ = [
     "BuildEvent",
     "BuildInputs",
     "BuildReport",
+    "ChoiceAnswer",
+    "ChoiceAnswerer",
     "KnowledgeBase",
     "KnowledgeObject",
     "ObjectKind",
@@ -40,8 +43,10 @@ __all__ = [
     "PassageKind",
     "Relation",
     "Scope",
+    "ScoredOption",
     "ScoredPassage",
     "SourceVersion",
+    "answer_choices",
     "answer_question",
     "build_knowledge_base",
 ]

@@ -217,16 +217,52 @@ class KnowledgeBase:
 
     def passages_of(self, object_id: str) -> tuple[Passage, ...]:
         """Return the passages of an object in their order; unknown identifiers have none."""
-        row = self._lookup.row_of.get(self._lookup.redirects.get(object_id, object_id))
-        if row is None:
-            return ()
-        first = self._lookup.first_passage
-        return tuple(self._passage(i) for i in range(int(first[row]), int(first[row + 1])))
+        return tuple(map(self._passage, self.rows_of(object_id)))
 
     def passage(self, passage_id: str) -> Passage | None:
         """Return one passage by its identifier, or None."""
         owner = passage_id.rpartition("#")[0]
         return next((each for each in self.passages_of(owner) if each.id == passage_id), None)
+
+    # Scores of all passages at once, for those who rank in a way of their own.
+
+    @property
+    def owners(self) -> npt.NDArray[np.int32]:
+        """Row of the object that each passage stands with, shape (passages,)."""
+        return self._lookup.object_row
+
+    def passage_at(self, row: int) -> Passage:
+        """Return the passage of a row, 0 to `passages` - 1."""
+        return self._passage(row)
+
+    def rows_of(self, object_id: str) -> range:
+        """Return the rows of an object's passages; unknown identifiers have none."""
+        row = self._lookup.row_of.get(self._lookup.redirects.get(object_id, object_id))
+        first = self._lookup.first_passage
+        return range(0) if row is None else range(int(first[row]), int(first[row + 1]))
+
+    def rows_of_kinds(self, kinds: Iterable[ObjectKind]) -> npt.NDArray[np.bool_]:
+        """Return which passages stand with objects of these kinds, shape (passages,)."""
+        mask = self._lookup.mask(kinds, None, None, None)
+        assert mask is not None
+        return mask
+
+    def bm25(self, terms: Sequence[str]) -> Floats:
+        """Return the BM25 score of every passage for search terms, shape (passages,)."""
+        return self._lexical.scores(terms)
+
+    def rarity(self, terms: Iterable[str]) -> dict[str, float]:
+        """Return the inverse document frequency of search terms, as BM25 counts it; a term in no passage is the rarest."""
+        return {term: self._lexical.rarity(term) for term in terms}
+
+    def encode(self, texts: Sequence[str]) -> Floats | None:
+        """Return unit vectors of texts, shape (texts, dimensions), or None without embeddings."""
+        return self._encoder.encode(texts) if self._encoder is not None and self._vectors is not None else None
+
+    def cosines(self, vectors: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+        """Return the cosines of `vectors` (see `encode`) with the passages of `rows`, shape (vectors, rows)."""
+        assert self._vectors is not None
+        return self._vectors.cosines_of(vectors, rows)
 
     def search(
         self,

@@ -89,3 +89,9 @@ class LexicalIndex:
     def knows(self, terms: Sequence[str]) -> bool:
         """Say whether any of the terms is in any passage."""
         return any(term in self._vocabulary for term in terms)
+
+    def rarity(self, term: str) -> float:
+        """Return the inverse document frequency of a term, at least 0."""
+        row = self._vocabulary.get(term)
+        found = 0 if row is None else int(self._indptr[row + 1] - self._indptr[row])
+        return math.log(1 + (self._passages - found + 0.5) / (found + 0.5))

@@ -32,6 +32,14 @@ class VectorTable:
             found[rows] = self.values[rows].astype(np.float32) @ vector
         return found * self.scales
 
+    def cosines_of(self, vectors: Floats, rows: npt.NDArray[np.intp]) -> Floats:
+        """Return the cosines of some rows with unit vectors of shape (m, d): float32, shape (m, rows)."""
+        found = np.empty((len(vectors), len(rows)), dtype=np.float32)
+        for start in range(0, len(rows), _BLOCK):
+            chosen = rows[start : start + _BLOCK]
+            found[:, start : start + _BLOCK] = vectors @ self.values[chosen].astype(np.float32).T * self.scales[chosen]
+        return found
+
 
 def quantize_vectors(vectors: Floats) -> VectorTable:
     """Return unit vectors, shape (n, d), as a table; each is divided by its own largest component."""

@@ -59,6 +59,12 @@ what others print, under their own prompts, scorers and denominators, which move
 figure of one table is neither better nor worse than one of the other until both are measured in the same way."""
 
 
+_OPEN_BOOK: Final = (
+    "These models look things up in an index that holds the pages many items were made from; they are not comparable with "
+    "models that answer from memory."
+)
+
+
 def render_leaderboard(records: Sequence[Record], published: Sequence[PublishedScore]) -> str:
     """Return the leaderboard as Markdown, most accurate first in each table; equal input gives equal text.
 
@@ -80,8 +86,11 @@ def render_leaderboard(records: Sequence[Record], published: Sequence[PublishedS
         if caveats := CAVEATS.get(task):
             parts.append("\n".join(f"- {escape_markdown(caveat)}" for caveat in caveats))
         parts.append("### Measured here")
-        entries = measured.get(task)
-        parts.append(markdown_table(_measured(entries)) if entries else "No record yet.")
+        entries = measured.get(task, [])
+        closed = [entry for entry in entries if not entry.open_book]
+        parts.append(markdown_table(_measured(closed)) if closed else "No record yet.")
+        if opened := [entry for entry in entries if entry.open_book]:
+            parts += ["### Measured here, open book", _OPEN_BOOK, markdown_table(_measured(opened))]
         if task in quoted:
             parts += ["### Published, not measured here", *_published(quoted[task], sources)]
     if sources:

@@ -45,6 +45,7 @@ def build_request(
             "input": shown.input,
             "question": sample.question,
             "choices": letters,
+            "options": shown.choices,
         },
     )
 

@@ -116,6 +116,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Setting of the model's backend: dtype=bf16, context_size=8192."),
     ] = None,
+    kb: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For --model ask.", show_default="the user data folder, kb/")
+    ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Ask a model every item under a protocol, keep every completion, score them, and show the result.
@@ -123,6 +126,7 @@ def run(
     Exit code 5: some requests failed and their trials have no score; the same command asks for these again.
     """
     with _extra():
+        from ctiforge.bench.open_book import page_notes, pages_in_index
         from ctiforge.bench.protocol import customize, find_protocol
         from ctiforge.bench.runner import prepare_tasks, run_benchmark
         from ctiforge.bench.tasks import find_task, load_task
@@ -144,9 +148,13 @@ def run(
     tasks = [load_task(name, data, gold=gold, aliases=aliases if name in wanted else None) for name in names]
     loaded = prepare_tasks(tasks, chosen, limit)
     flagged = _flagged(contamination) if contamination else None
+    opened = _opened(model, timeout, attempts, read_options(option or []), kb)
+    if (holds := getattr(opened, "holds", None)) is not None:
+        held = pages_in_index(loaded, holds)
+        flagged = held if flagged is None else flagged
+        typer.echo("\n".join(page_notes(loaded, held)), err=True)
 
     async def go() -> RunReport:
-        opened = _opened(model, timeout, attempts, read_options(option or []))
         try:
             progress = BenchProgress(chosen.trials, visible=sys.stderr.isatty())
             return await run_benchmark(opened, loaded, chosen, out, flagged=flagged, progress=progress)
@@ -177,14 +185,21 @@ def _tell_end(report: RunReport) -> None:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any]) -> TextModel:
+def _opened(spec: str, timeout: float, attempts: int, options: dict[str, Any], kb: Path | None) -> TextModel:
     from ctiforge.classify.as_model import EmbeddedModel
+    from ctiforge.models.registry import build_backend
 
     def embedded(rest: str) -> TextModel:
         name, _, policy = rest.partition("@")
         return EmbeddedModel(name or "fast", policy=policy or "nvd")
 
-    return open_spec(spec, timeout, attempts, options, more={"embedded": embedded})
+    def ask(rest: str) -> TextModel:
+        from ctiforge.ask.as_model import AskModel
+        from ctiforge.cli.kb import default_kb_dir
+
+        return build_backend(AskModel, (rest or kb or default_kb_dir(),), options)
+
+    return open_spec(spec, timeout, attempts, options, more={"embedded": embedded, "ask": ask})
 
 
 def _flagged(path: Path) -> frozenset[str]:
@@ -210,6 +225,7 @@ def models() -> None:
     with _extra():
         from ctiforge.models.registry import SPECS
     own = {"embedded[:NAME|PATH][@POLICY]": "ctiforge's own classifier, for root cause mapping; policy nvd unless named"}
+    own["ask[:KB]"] = "multiple choice from a knowledge base, open book; the folder may also be named with --kb"
     entries = {**SPECS, **own}
     for spec, description in entries.items():
         typer.echo(f"{spec:<34} {description}")

@@ -27,6 +27,7 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "chat list": "chat:list_conversations",
         "chat show": "chat:show",
         "chat delete": "chat:delete",
+        "quiz": "quiz:quiz",
         "corpus": "corpus:app",
         "train": "train:app",
         "plan": "plan:plan",

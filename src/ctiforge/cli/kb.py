@@ -17,6 +17,7 @@ from ctiforge.ask.layout import sources_as_json
 from ctiforge.ask.objects import OBJECT_KINDS
 from ctiforge.cli.cwe_render import error_console, output_console
 from ctiforge.cli.kb_progress import KbProgress
+from ctiforge.cli.kb_reader import register
 from ctiforge.cli.kb_render import render_hits, render_object, render_overview, render_versions
 from ctiforge.core.errors import ExitCode, InputError, SettingError
 from ctiforge.core.paths import user_data_dir
@@ -228,3 +229,6 @@ def _as_dict(value: Any) -> dict[str, Any]:
 def _print_json(base: KnowledgeBase, content: dict[str, Any]) -> None:
     whole = {**content, "note": base.note, "build": base.manifest.build, "sources": sources_as_json(list(base.versions))}
     typer.echo(orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode())
+
+
+register(app)

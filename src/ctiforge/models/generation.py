@@ -43,7 +43,7 @@ class GenerationRequest:
         choices: where set, the backend is asked for the log-probability of each of these as the next text, in
             `Generation.choice_logprobs`, instead of a free completion.
         metadata: what the asker knows of the item (``task``, ``sample_id``, ``trial``, ``input``, ``choices``,
-            ``description``); for models that are not language models. Never sent over a network.
+            ``options``: their texts, ``question``); for models that are not language models. Never sent over a network.
     """
 
     messages: tuple[ChatMessage, ...] = ()

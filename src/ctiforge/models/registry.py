@@ -12,7 +12,7 @@ from ctiforge.models.baselines import build_constant, build_majority, build_unif
 from ctiforge.models.generation import TextModel
 from ctiforge.models.scripted import ScriptedModel, load_script
 
-__all__ = ["SPECS", "open_model"]
+__all__ = ["SPECS", "build_backend", "open_model"]
 
 SPECS: dict[str, str] = {
     "openai:URL[#MODEL]": "an OpenAI-compatible endpoint (vLLM, llama.cpp, Ollama, LM Studio, a hosted service)",
@@ -78,7 +78,7 @@ def _unknown(spec: str, more: Mapping[str, object]) -> SettingError:
     return SettingError(f"unknown model {spec!r}", fix=hint or f"a model starts with one of {', '.join(known)}")
 
 
-def _build(backend: Callable[..., TextModel], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> TextModel:
+def build_backend(backend: Callable[..., TextModel], arguments: tuple[Any, ...], options: Mapping[str, Any]) -> TextModel:
     """Call `backend` with the options that it takes.
 
     Raises:
@@ -96,7 +96,7 @@ def _open_openai(rest: str, options: Mapping[str, Any]) -> TextModel:
     from ctiforge.models.openai_http import OpenAIModel
 
     url, _, model = rest.partition("#")
-    return _build(OpenAIModel, (url, model or None), options)
+    return build_backend(OpenAIModel, (url, model or None), options)
 
 
 def _open_transformers(rest: str, options: Mapping[str, Any]) -> TextModel:
@@ -107,40 +107,40 @@ def _open_transformers(rest: str, options: Mapping[str, Any]) -> TextModel:
     folder, plus, adapter = rest.rpartition("+")
     if not plus or Path(rest).exists():  # a folder may have a + in its name
         folder, adapter = rest, ""
-    return _build(TransformersModel, (folder, adapter or None), options)
+    return build_backend(TransformersModel, (folder, adapter or None), options)
 
 
 def _open_gguf(rest: str, options: Mapping[str, Any]) -> TextModel:
     from ctiforge.models.llama_cpp import LlamaServerModel
 
-    return _build(LlamaServerModel, (rest,), options)
+    return build_backend(LlamaServerModel, (rest,), options)
 
 
 def _open_gguf_inprocess(rest: str, options: Mapping[str, Any]) -> TextModel:
     from ctiforge.models.llama_cpp import LlamaCppModel
 
-    return _build(LlamaCppModel, (rest,), options)
+    return build_backend(LlamaCppModel, (rest,), options)
 
 
 def _open_gemma(rest: str, options: Mapping[str, Any]) -> TextModel:
     from ctiforge.models.gemma import gemma_path
     from ctiforge.models.llama_cpp import LlamaServerModel
 
-    return _build(LlamaServerModel, (gemma_path(),), {"name": "gemma-3-270m-q4_k_m", **options})
+    return build_backend(LlamaServerModel, (gemma_path(),), {"name": "gemma-3-270m-q4_k_m", **options})
 
 
 def _open_scripted(rest: str, options: Mapping[str, Any]) -> TextModel:
-    return _build(ScriptedModel, (load_script(rest),), {"name": f"scripted:{rest}", **options})
+    return build_backend(ScriptedModel, (load_script(rest),), {"name": f"scripted:{rest}", **options})
 
 
 def _open_baseline(rest: str, options: Mapping[str, Any]) -> TextModel:
     kind, _, value = rest.partition("=")
     if kind == "majority":
-        return _build(build_majority, (value,) if value or "answers" not in options else (), options)
+        return build_backend(build_majority, (value,) if value or "answers" not in options else (), options)
     if kind == "constant":
-        return _build(build_constant, (value,), options)
+        return build_backend(build_constant, (value,), options)
     if kind == "uniform":
-        return _build(build_uniform, (tuple(filter(None, value.split(","))),), options)
+        return build_backend(build_uniform, (tuple(filter(None, value.split(","))),), options)
     hint = did_you_mean(kind, ("majority", "constant", "uniform")) or f"baseline takes {_NEEDS['baseline']}"
     raise SettingError(f"unknown baseline {kind!r}", fix=hint)
 

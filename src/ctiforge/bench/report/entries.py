@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ctiforge.bench.open_book import is_open_book
 from ctiforge.bench.records import Record
 from ctiforge.bench.report.wording import decimal, plain
 
@@ -55,6 +56,11 @@ class Entry:
         return protocol_text(self.record)
 
     @property
+    def open_book(self) -> bool:
+        """Whether the model looked things up; such figures stand apart from those of models that answer from memory."""
+        return is_open_book(self.record)
+
+    @property
     def own_measure(self) -> str:
         """The task's own measure where that is not accuracy, else empty."""
         metrics = self.task["metrics"]
@@ -89,8 +95,14 @@ def group_by_task(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _labels(records: Sequence[Record]) -> list[str]:
-    """Return the models' names; equal ones with their protocol, and where that is equal too with a number."""
-    names = [plain(record["model"].get("name") or "unnamed", 60) for record in records]
+    """Return the models' names; equal ones with their protocol, and where that is equal too with a number.
+
+    Names of models that looked things up say so.
+    """
+    names = [
+        plain(record["model"].get("name") or "unnamed", 60) + (" (open book)" if is_open_book(record) else "")
+        for record in records
+    ]
     counts = Counter(names)
     named = [
         f"{name} ({protocol_text(record)})" if counts[name] > 1 else name for name, record in zip(names, records, strict=True)

@@ -98,7 +98,7 @@ def _kinds() -> tuple[_Kind, ...]:
         _Kind("per_label", f"By label, the {LABELS_SHOWN} commonest", ("Label",), ("n", "Accuracy"), _labels),
         _Kind(
             "contamination",
-            "Items that a contamination report flagged, and the rest",
+            "Items that a contamination report flagged (open book: whose source page is in the index), and the rest",
             ("Slice",),
             ("n", "Accuracy", "95 % interval"),
             _slices,

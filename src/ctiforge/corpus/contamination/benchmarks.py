@@ -11,9 +11,9 @@ from typing import Any, Final
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256
 from ctiforge.core.ids import find_cve_ids
+from ctiforge.core.object_ids import find_object_ids, object_of_url
 from ctiforge.corpus.contamination.choices import find_choices
 from ctiforge.corpus.contamination.instructions import Instructions, all_instructions
-from ctiforge.corpus.contamination.objects import find_object_ids, object_of_url
 from ctiforge.corpus.rows import FileRow, data_files, read_file_rows
 from ctiforge.sources.benchmark_pins import BENCHMARK_PINS
 

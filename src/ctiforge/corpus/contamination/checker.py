@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ctiforge.core.ids import find_cve_ids
+from ctiforge.core.object_ids import find_object_ids
 from ctiforge.corpus.contamination.benchmarks import BenchmarkItem, Benchmarks
 from ctiforge.corpus.contamination.choices import find_choices, options_key
 from ctiforge.corpus.contamination.frequencies import DocumentFrequencies
 from ctiforge.corpus.contamination.normal_form import exact_key, fold_characters, normalize
-from ctiforge.corpus.contamination.objects import find_object_ids
 from ctiforge.corpus.contamination.overlap import WordOverlapIndex
 from ctiforge.corpus.contamination.phrases import PhraseIndex, masked_words, phrases_of
 from ctiforge.corpus.contamination.semantic import Embed, SemanticIndex
