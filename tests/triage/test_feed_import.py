@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from ctiforge.classify.feed import ClassifierSettings
 from ctiforge.core.advisory import Reject
-from ctiforge.triage import QueueFilter, TriageStore, history, open_store, queue, review, show, verify
+from ctiforge.triage import QueueFilter, TriageStore, history, import_advisories, open_store, queue, review, show, verify
 from ctiforge.triage.schema import audit, items, records, suggestions
 from ctiforge.triage.values import STATES
 
@@ -166,7 +166,7 @@ with open_store(sys.argv[1]) as store:
 
 
 @pytest.mark.slow
-def test_a_killed_import_goes_on(database: str, tmp_path: Path, tiny_model: Path, feed: Any, invented: SimpleNamespace) -> None:
+def test_a_killed_import_goes_on(database: str, tmp_path: Path, tiny_model: Path, invented: SimpleNamespace) -> None:
     texts = [invented.SQL, invented.OVERFLOW, invented.VAGUE]
     batch = [invented.cve(10000 + n, f"{texts[n % 3]} of product {n}") for n in range(3000)]
     path = invented.write_feed(tmp_path / "all.jsonl", batch)
@@ -184,5 +184,5 @@ def test_a_killed_import_goes_on(database: str, tmp_path: Path, tiny_model: Path
         subprocess.run(command, env=environment, check=True)
         assert verify(store).broken is None
         with open_store(tmp_path / "undisturbed.db") as other:
-            feed(other, *batch)
+            import_advisories(other, [str(path)], ClassifierSettings(str(tiny_model)), workers=1)
             assert contents(store) == contents(other)
