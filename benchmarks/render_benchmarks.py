@@ -67,12 +67,10 @@ def _ask(result: dict[str, Any]) -> str:
         ("questions off the subject answered", f"{off['answered']} of {off['n']}"),
         ("question to answer, index loaded", f"median {result['time']['median_ms']} ms, 95 % {result['time']['p95_ms']} ms"),
     ]
-    sources = ", ".join(f"{each['name'].removeprefix('MITRE ')} {each['version']}" for each in result["sources"])
+    sources = ", ".join(f"{each['name'].removeprefix('MITRE ')} {each['version']}".strip() for each in result["sources"])
     how = "words and meaning" if result["embeddings"] else "words only"
     machine = f"{result['machine']['processor']}, {result['machine']['cores']} cores"
-    head = (
-        f"{result['questions']} questions from {sources}, searched by {how} ({machine}); `python benchmarks/ask.py --kb DIR`.\n"
-    )
+    head = f"{result['questions']} questions (seed {result['seed']}) from {sources}, searched by {how} ({machine}); `python benchmarks/ask.py --kb DIR`.\n"
     return "\n".join([head, "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
