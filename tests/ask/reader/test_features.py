@@ -87,3 +87,10 @@ def test_meaning_is_read_where_there_are_embeddings(tiny_encoder: Path, inputs: 
     assert {"words", "meaning"} <= report.manifest["held_out"].keys()
     reader = load_reader(tmp_path / "reader" / "reader.npz")
     assert ChoiceAnswerer(base, reader).answer("What do guests take off?", options).chosen is not None
+    by_words = KnowledgeBase.load(tmp_path / "kb", embeddings=False)
+    shipped = ChoiceAnswerer(base)
+    assert shipped.by_meaning == shipped.reader.knows_meaning
+    if not shipped.by_meaning:  # it learnt by words, so embeddings must not change what it says
+        answers = [each.answer("What do guests take off?", options) for each in (shipped, ChoiceAnswerer(by_words))]
+        assert answers[0] == answers[1]
+    assert ChoiceAnswerer(base, reader).by_meaning
