@@ -86,6 +86,7 @@ def train(
         list[Path] | None,
         typer.Option(metavar="PATH", help="Benchmark file or folder: questions that are like its items are left out; repeat."),
     ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="For embedding; 0: as many as there are cores.")] = 0,
     as_json: _Json = False,
 ) -> None:
     """Train the reader of multiple choice on questions made from a knowledge base; the same command goes on after a stop."""
@@ -93,7 +94,7 @@ def train(
     from ctiforge.ask.reader.training import TrainingSettings, train_reader
 
     keep, kept_by = _decontamination(against or [])
-    base = KnowledgeBase.load(kb or user_data_dir() / "kb")
+    base = KnowledgeBase.load(kb or user_data_dir() / "kb", threads=threads)
     settings = TrainingSettings(count=count, per_kind=per_kind, seed=seed)
     with resumable(), _progress() as bars:
         bar = bars.add_task("reading questions", total=None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["ALL_OF_THEM", "LEVELS", "TOPICS", "Draft", "Question", "topic_of"]
+__all__ = ["ALL_OF_THEM", "LEVELS", "TOPICS", "Draft", "Question", "restored_question", "topic_of"]
 
 TOPICS: Final = ("attack-enterprise", "attack-mobile", "attack-ics", "capec", "cwe")
 """What questions are about: the ATT&CK matrix of the object (the first where it is in several), or its catalogue."""
@@ -65,6 +65,15 @@ class Question:
     def right(self) -> str:
         """The right option."""
         return self.options[self.answer]
+
+
+def restored_question(fields: Mapping[str, Any]) -> Question:
+    """Return a question from its fields as JSON keeps them.
+
+    Raises:
+        TypeError, KeyError: they are not a question's.
+    """
+    return Question(**{**fields, "options": tuple(fields["options"]), "passages": tuple(fields["passages"])})
 
 
 def topic_of(kind: str, domains: Sequence[str]) -> str:

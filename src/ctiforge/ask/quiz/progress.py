@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from ctiforge.ask.questions import Question
+from ctiforge.ask.questions.question import restored_question
 from ctiforge.core.errors import InputError
 
 __all__ = ["BOX_DAYS", "Progress", "Standing"]
@@ -93,7 +94,9 @@ class Progress:
             rows = self._database.execute(
                 "SELECT topic, level, content FROM questions WHERE due <= ? ORDER BY due, box, id", (day.isoformat(),)
             ).fetchall()
-        return [_question(content) for topic, own, content in rows if topic in topics and level in (None, own)]
+        return [
+            restored_question(orjson.loads(content)) for topic, own, content in rows if topic in topics and level in (None, own)
+        ]
 
     def known_ids(self) -> frozenset[str]:
         """Return the identifiers of all questions that were ever answered."""
@@ -117,8 +120,3 @@ class Progress:
         with self._told():
             rows = self._database.execute(_STANDINGS, (len(BOX_DAYS) // 2,)).fetchall()
         return [Standing(*row) for row in rows]
-
-
-def _question(content: str) -> Question:
-    fields: dict[str, Any] = orjson.loads(content)
-    return Question(**{**fields, "options": tuple(fields["options"]), "passages": tuple(fields["passages"])})

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from ctiforge import __version__
 from ctiforge.ask.knowledge_base import KnowledgeBase
 from ctiforge.ask.questions import Question, build_thesaurus, generate_questions
+from ctiforge.ask.questions.question import restored_question
 from ctiforge.ask.reader.evidence import EvidenceFinder
 from ctiforge.ask.reader.features import FEATURES
 from ctiforge.ask.reader.fitting import FitSettings, Material, chosen, fit_head, without_meaning
 from ctiforge.ask.reader.material import choose_questions, make_material
 from ctiforge.ask.reader.model import FORMAT, HEADS, Head, ReaderModel
-from ctiforge.core.errors import SettingError
+from ctiforge.core.errors import InputError, SettingError
 from ctiforge.core.files import sha256, write_bytes, write_json
 from ctiforge.core.manifest import git_revision, package_versions
 
@@ -76,8 +78,7 @@ def train_reader(
         InputError: `out` cannot be written.
     """
     settings = settings or TrainingSettings()
-    made = generate_questions(base, settings.seed, rewording=settings.rewording, thesaurus=build_thesaurus(base))
-    questions, refused = choose_questions(made, settings.count, settings.per_kind, keep)
+    questions, refused = _questions(base, Path(out) / "material", settings, keep, kept_by)
     if len(questions) < 2 * HELD_OUT:
         raise SettingError(
             f"the knowledge base gives {len(questions)} questions, too few to learn from", fix="build it from more sources"
@@ -110,6 +111,30 @@ def train_reader(
     }
     write_json(folder / "manifest.json", manifest)
     return TrainingReport(folder, manifest)
+
+
+def _questions(
+    base: KnowledgeBase,
+    folder: Path,
+    settings: TrainingSettings,
+    keep: Callable[[Question], bool],
+    kept_by: Mapping[str, Any] | None,
+) -> tuple[list[Question], int]:
+    """Return the questions to learn from and how many were refused; a run that goes on takes those that it had chosen."""
+    key = (base.manifest.build, base.has_embeddings, __version__, replace(settings, fit=FitSettings()), kept_by)
+    file = folder / f"questions-{sha256(repr(key).encode())[:16]}.json"
+    try:
+        held = orjson.loads(file.read_bytes())
+        return [restored_question(fields) for fields in held["questions"]], int(held["refused"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    made = generate_questions(base, settings.seed, rewording=settings.rewording, thesaurus=build_thesaurus(base))
+    questions, refused = choose_questions(made, settings.count, settings.per_kind, keep)
+    try:
+        write_bytes(file, orjson.dumps({"questions": questions, "refused": refused}))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}", fix="name another folder") from None
+    return questions, refused
 
 
 def _held_out(material: Material) -> npt.NDArray[np.bool_]:
