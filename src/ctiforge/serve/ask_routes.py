@@ -38,7 +38,7 @@ class AskRequest(BaseModel):
 
 @router.post("/v1/ask", responses={200: {"model": dict[str, Any]}, **_FAILS})
 async def ask(asked: AskRequest, state: State, _: Reader) -> Response:
-    """Answer a question from the knowledge base. Every sentence cites what says so; `status` says whether there is an answer."""
+    """Answer a question from the knowledge base. Every sentence cites what says so; `status` says if there is one."""
     scope = Scope(kinds=tuple(asked.kinds), platform=asked.platform, tactic=asked.tactic, date=asked.date)
     return json_reply(answer_record(state, await answer_of(state, asked.question, scope)))
 
