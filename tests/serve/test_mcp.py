@@ -18,7 +18,7 @@ pytest.importorskip("mcp")
 from mcp import Client, StdioServerParameters
 
 from ctiforge.serve import Role, ServerState, ServeSettings
-from ctiforge.serve.mcp_running import create_mcp_app
+from ctiforge.serve.mcp_running import mcp_app
 from ctiforge.serve.mcp_server import UNTRUSTED, build_mcp_server
 
 TOOLS = {"classify", "ask", "kb_search", "queue", "queue_item"}
@@ -88,7 +88,7 @@ def test_the_tools_over_stdio(settings: ServeSettings) -> None:
 
 
 def test_over_http_a_key_is_needed(settings: ServeSettings, keys: dict[Role, str], tmp_path: Path) -> None:
-    app = create_mcp_app(replace(settings, keys=tmp_path / "keys.json"))
+    app = mcp_app(ServerState(replace(settings, keys=tmp_path / "keys.json")))
     hello = {
         "jsonrpc": "2.0",
         "id": 1,

@@ -43,11 +43,11 @@ def mcp(
     with serving():
         from ctiforge.serve.mcp_running import run_mcp_http, run_mcp_stdio
 
-        settings = settings_of(
-            db=db, kb=kb, classifier=classifier, policy=policy, host=host, port=port, keys=keys, tls_cert=tls_cert,
-            tls_key=tls_key, behind_tls_proxy=behind_tls_proxy, hosts=allow_host,
-        )  # fmt: skip
-        if http:
-            run_mcp_http(settings, lambda url: typer.echo(f"ctiforge serves MCP at {url}/mcp; Ctrl-C ends it", err=True))
-        else:
-            run_mcp_stdio(settings)
+    settings = settings_of(
+        db=db, kb=kb, classifier=classifier, policy=policy, host=host, port=port, keys=keys, tls_cert=tls_cert,
+        tls_key=tls_key, behind_tls_proxy=behind_tls_proxy, hosts=allow_host,
+    )  # fmt: skip
+    if http:
+        run_mcp_http(settings, lambda url: typer.echo(f"ctiforge serves MCP at {url}/mcp; Ctrl-C ends it", err=True))
+    else:
+        run_mcp_stdio(settings)

@@ -53,6 +53,9 @@ def serve(
     concurrent: Annotated[int, typer.Option(min=1, help="Requests in progress at once.")] = 256,
     max_body: Annotated[int, typer.Option(min=1000, help="Bytes of one request.")] = 2_000_000,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request; reviews are never broken off.")] = 60.0,
+    one_process: Annotated[
+        bool, typer.Option("--one-process", help="Classify in the server's own process: less memory, less throughput.")
+    ] = False,
     batch_wait: Annotated[float, typer.Option(min=0, max=1000, help="Milliseconds an idle classifier waits for more.")] = 2.0,
 ) -> None:
     """Serve the HTTP API and the web pages until Ctrl-C or SIGTERM. Only this machine can reach it unless --host says so."""
@@ -60,23 +63,30 @@ def serve(
         from ctiforge.serve.running import run_server
         from ctiforge.serve.settings import Limits
 
-        settings = settings_of(
-            db=db, kb=kb, classifier=classifier, policy=policy, host=host, port=port, keys=keys, tls_cert=tls_cert,
-            tls_key=tls_key, behind_tls_proxy=behind_tls_proxy, hosts=allow_host,
-        )  # fmt: skip
-        per_minute = (0 if settings.loopback else 1200) if rate is None else rate
-        limits = Limits(
-            body_bytes=max_body,
-            requests_per_minute=per_minute,
-            concurrent=concurrent,
-            seconds=timeout,
-            batch_wait_ms=batch_wait,
-        )
-        settings = replace(settings, person=person, model=model, model_options=read_options(option or []), limits=limits)
+    settings = settings_of(
+        db=db, kb=kb, classifier=classifier, policy=policy, host=host, port=port, keys=keys, tls_cert=tls_cert,
+        tls_key=tls_key, behind_tls_proxy=behind_tls_proxy, hosts=allow_host,
+    )  # fmt: skip
+    per_minute = (0 if settings.loopback else 1200) if rate is None else rate
+    limits = Limits(
+        body_bytes=max_body,
+        requests_per_minute=per_minute,
+        concurrent=concurrent,
+        seconds=timeout,
+        batch_wait_ms=batch_wait,
+    )
+    settings = replace(
+        settings,
+        own_process=not one_process,
+        person=person,
+        model=model,
+        model_options=read_options(option or []),
+        limits=limits,
+    )
 
-        def listening(url: str) -> None:
-            who = f"keys: {settings.keys}" if settings.keys else "no keys: whoever uses this machine may do everything"
-            typer.echo(f"ctiforge serves {url}  ({who}); Ctrl-C ends it", err=True)
-            typer.echo(f"  queue {settings.store}; knowledge base {settings.kb or 'none (ctiforge kb build)'}", err=True)
+    def listening(url: str) -> None:
+        who = f"keys: {settings.keys}" if settings.keys else "no keys: whoever uses this machine may do everything"
+        typer.echo(f"ctiforge serves {url}  ({who}); Ctrl-C ends it", err=True)
+        typer.echo(f"  queue {settings.store}; knowledge base {settings.kb or 'none (ctiforge kb build)'}", err=True)
 
-        run_server(settings, listening)
+    run_server(settings, listening)

@@ -5,6 +5,7 @@ The route that FastAPI knows has the same handler; it is there for the OpenAPI d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import orjson
@@ -13,18 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ctiforge.classify import Prediction
-from ctiforge.classify.outputs.record import prediction_record
-from ctiforge.core.advisory import Advisory, SourceRef
+from ctiforge.classify import Classifier
 from ctiforge.core.errors import CtiforgeError
 from ctiforge.serve.access import Reader, State, check_role_of
+from ctiforge.serve.classify_worker import AskedText
 from ctiforge.serve.problems import Problem, invalid_request, problem_of, problem_response, problem_responses
 from ctiforge.serve.state import ServerState
 
 __all__ = ["ClassifyFirst", "ClassifyItem", "ClassifyReply", "ClassifyRequest", "router"]
 
 PATH: Final = "/v1/classify"
-_SOURCE: Final = SourceRef("http")
 _EXAMPLES: Final = {
     "one": {
         "summary": "One text",
@@ -92,21 +91,18 @@ async def _answer(state: ServerState, body: bytes) -> Response:
         raise Problem(
             422, f"text: more than {limits.characters:,} characters", name="invalid-request", fix="send the description alone"
         )
-    predictions = await state.classify([Advisory(each.id, _SOURCE, each.text) for each in items])
-    return Response(_reply(predictions, request.top_k), media_type="application/json")
+    records = await state.classify_records([AskedText(each.id, each.text, request.top_k) for each in items])
+    return Response(_reply(state.classifier, records), media_type="application/json")
 
 
-def _reply(predictions: Any, top_k: int) -> bytes:
-    first: Prediction = predictions[0]
-    return orjson.dumps(
-        {
-            "predictions": [prediction_record(each, top_k=top_k) for each in predictions],
-            "model": first.model,
-            "model_digest": first.model_digest,
-            "cwe_version": first.cwe_version,
-            "policy": first.policy,
-        }
-    )
+def _reply(classifier: Classifier, records: Sequence[bytes]) -> bytes:
+    made_by = {
+        "model": classifier.model.name,
+        "model_digest": classifier.model.digest,
+        "cwe_version": classifier.catalogue.version,
+        "policy": classifier.policy,
+    }
+    return b'{"predictions":[' + b",".join(records) + b"]," + orjson.dumps(made_by)[1:]
 
 
 router = APIRouter(tags=["classify"])

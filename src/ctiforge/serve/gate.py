@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctiforge.serve.metrics import ServerMetrics
@@ -42,8 +43,8 @@ def header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
-class _TooLargeError(Exception):
-    """The body went on beyond the limit."""
+class _TooLargeError(HTTPException):
+    """The body went on beyond the limit; of this kind, so that FastAPI lets it through while it reads a body."""
 
 
 class Gate:
@@ -147,7 +148,7 @@ class Gate:
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._limits.body_bytes:
-                raise _TooLargeError
+                raise _TooLargeError(413, self._too_large().detail)
             return message
 
         return counting

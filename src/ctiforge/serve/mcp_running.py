@@ -18,7 +18,7 @@ from ctiforge.serve.running import run_app
 from ctiforge.serve.settings import ServeSettings
 from ctiforge.serve.state import ServerState
 
-__all__ = ["create_mcp_app", "run_mcp_http", "run_mcp_stdio"]
+__all__ = ["mcp_app", "run_mcp_http", "run_mcp_stdio"]
 
 
 def run_mcp_stdio(settings: ServeSettings) -> None:
@@ -46,23 +46,31 @@ def run_mcp_http(settings: ServeSettings, on_listening: Callable[[str], None]) -
         CtiforgeError: as `ctiforge.serve.running.run_server`.
     """
     settings.check()
-    run_app(create_mcp_app(settings), settings, on_listening)
-
-
-def create_mcp_app(settings: ServeSettings) -> ASGIApp:
-    """Return the protocol as an ASGI application.
-
-    Raises:
-        InputError: the file of keys cannot be read.
-    """
     state = ServerState(settings)
+    run_app(mcp_app(state), state, on_listening)
+
+
+def mcp_app(state: ServerState) -> ASGIApp:
+    """Return the protocol over a state as an ASGI application."""
     # The gate checks host and origin itself.
     inner = build_mcp_server(state).streamable_http_app(
         json_response=True,
         stateless_http=True,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return Gate(_Opened(_Guarded(inner), inner, state), state, ServerMetrics())
+    inherited = inner.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(application: Starlette) -> AsyncIterator[None]:
+        await state.open()
+        try:
+            async with inherited(application):
+                yield
+        finally:
+            await state.close()
+
+    inner.router.lifespan_context = lifespan
+    return Gate(_Guarded(inner), state, ServerMetrics())
 
 
 class _Guarded:
@@ -74,26 +82,4 @@ class _Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             check_role_of(scope, "reader")
-        await self._app(scope, receive, send)
-
-
-class _Opened:
-    """Opens the state when the server starts and closes it when it ends."""
-
-    def __init__(self, app: ASGIApp, inner: Starlette, state: ServerState) -> None:
-        self._app = app
-        inherited = inner.router.lifespan_context
-
-        @asynccontextmanager
-        async def lifespan(application: Starlette) -> AsyncIterator[None]:
-            await state.open()
-            try:
-                async with inherited(application):
-                    yield
-            finally:
-                await state.close()
-
-        inner.router.lifespan_context = lifespan
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)

@@ -10,6 +10,8 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -94,6 +96,7 @@ _STATUSES: Final[tuple[tuple[type[CtiforgeError], int, str], ...]] = (
     (InputError, 422, "bad-value"),
 )
 """The first that fits counts."""
+_HTTP_NAMES: Final = {413: "too-large"}
 
 
 def problem_of(error: CtiforgeError) -> Problem:
@@ -130,7 +133,16 @@ def install_handlers(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem_response(Problem(error.status_code, str(error.detail), headers=error.headers))
+        return problem_response(
+            Problem(error.status_code, str(error.detail), name=_HTTP_NAMES.get(error.status_code, ""), headers=error.headers)
+        )
+
+    async def database(request: Request, error: Exception) -> Response:
+        _log.error("%s %s: the store does not answer", request.method, request.url.path, exc_info=error)
+        problem = Problem(
+            503, "the store does not answer; the server's log says why", name="store", headers={"Retry-After": "5"}
+        )
+        return problem_response(problem)
 
     async def bug(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -141,6 +153,8 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(ValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(OperationalError, database)
+    app.add_exception_handler(PoolTimeoutError, database)
     app.add_exception_handler(Exception, bug)
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ctiforge import __version__, triage
 from ctiforge.classify.outputs import OutputOptions
+from ctiforge.classify.outputs.plain_text import printable
 from ctiforge.serve.access import Admin, Metrics, Reader, Reviewer, State
 from ctiforge.serve.json_replies import json_reply
 from ctiforge.serve.problems import Problem, problem_of, problem_responses
@@ -44,7 +45,7 @@ def queue(
     abstained: bool = False,
     kev: bool = False,
     overdue: bool = False,
-    ssvc: Annotated[str | None, Query(max_length=20)] = None,
+    ssvc: Literal["act", "attend", "track*", "track"] | None = None,
     cwe: Annotated[str | None, Query(max_length=20, examples=["CWE-79"])] = None,
     text: Annotated[str, Query(max_length=200)] = "",
     min_probability: Annotated[float | None, Query(ge=0, le=1)] = None,
@@ -52,7 +53,7 @@ def queue(
     """Return a page of the queue, most urgent first by default."""
     wanted = QueueFilter(
         states=tuple(item_state), conflict=conflict, discouraged=discouraged, abstained=abstained, kev=kev, overdue=overdue,
-        ssvc=ssvc, cwe_id=cwe, text=text, min_probability=min_probability,
+        ssvc=ssvc, cwe_id=cwe, text=printable(text), min_probability=min_probability,
     )  # fmt: skip
     return json_reply(triage.queue(state.store, wanted, order=order, limit=limit, offset=offset))
 
@@ -139,7 +140,7 @@ def bulk_accept(asked: BulkRequest, state: State, person: Admin) -> Response:
         min_probability=asked.min_probability,
         reviewer=person.name,
         reason=asked.reason,
-        wanted=QueueFilter(text=asked.text, cwe_id=asked.cwe),
+        wanted=QueueFilter(text=printable(asked.text), cwe_id=asked.cwe),
         limit=asked.limit,
         dry_run=asked.dry_run,
     )
@@ -166,7 +167,7 @@ def export(
     cwe: Annotated[str | None, Query(max_length=20)] = None,
 ) -> Response:
     """Return what people decided in a format of other tools; never names of reviewers."""
-    wanted = QueueFilter(states=tuple(item_state), text=text, cwe_id=cwe)
+    wanted = QueueFilter(states=tuple(item_state), text=printable(text), cwe_id=cwe)
     suffix = find_export(form).suffix
     options = OutputOptions(generated_at=datetime.now(UTC), version=__version__)
     # Written before the first byte is sent, so that a failure has a status of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp
 from ctiforge.core.errors import SettingError
 from ctiforge.serve.app import create_app
 from ctiforge.serve.settings import ServeSettings
+from ctiforge.serve.state import ServerState
 
 __all__ = ["run_app", "run_server"]
 
@@ -26,18 +28,19 @@ def run_server(settings: ServeSettings, on_listening: Callable[[str], None] = la
     """
     settings.check()
     app = create_app(settings)
-    state = app.state.server
-    if state.keys is not None and not state.keys.records:
-        raise SettingError(f"{settings.keys}: there is no API key in it", fix="ctiforge keys add NAME --role reviewer")
-    run_app(app, settings, on_listening)
+    state: ServerState = app.state.server
+    run_app(app, state, on_listening)
 
 
-def run_app(app: ASGIApp, settings: ServeSettings, on_listening: Callable[[str], None]) -> None:
-    """Serve any application as the settings say where.
+def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None]) -> None:
+    """Serve an application over a state, where its settings say.
 
     Raises:
-        SettingError: the address cannot be listened on.
+        CtiforgeError: the address cannot be listened on, or what is configured cannot be opened.
     """
+    settings = state.settings
+    if state.keys is not None and not state.keys.records:
+        raise SettingError(f"{settings.keys}: there is no API key in it", fix="ctiforge keys add NAME --role reviewer")
     listening = _listen(settings.host, settings.port)
     scheme = "https" if settings.tls_cert is not None else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -55,8 +58,16 @@ def run_app(app: ASGIApp, settings: ServeSettings, on_listening: Callable[[str],
         timeout_graceful_shutdown=limits.shutdown_seconds,
         backlog=1024,
     )
-    with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+
+    async def serving() -> None:
+        try:
+            await state.open()  # before the server's own start, which would tell a failure as a bug
+            await uvicorn.Server(config).serve(sockets=[listening])
+        finally:
+            await state.close()
+
+    with listening, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(serving())
 
 
 def _listen(host: str, port: int) -> socket.socket:

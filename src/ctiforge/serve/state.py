@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ctiforge.ask.answering import Answerer
@@ -13,6 +14,7 @@ from ctiforge.classify import Classifier, Prediction
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import CtiforgeError
 from ctiforge.serve.batching import BatchObserver, MicroBatcher
+from ctiforge.serve.classify_worker import AskedText, ClassifierPlan, ClassifyWorker, records_of
 from ctiforge.serve.keys import KeyRing, Principal
 from ctiforge.serve.settings import ServeSettings
 from ctiforge.triage import TriageStore, open_store
@@ -43,6 +45,8 @@ class ServerState:
         self.on_batch: BatchObserver = lambda items, seconds: None
         self._classifier: Classifier | None = None
         self._batcher: MicroBatcher[Advisory, Prediction] | None = None
+        self._records: MicroBatcher[AskedText, bytes] | None = None
+        self._worker: ClassifyWorker | None = None
         self._answerer: Answerer | None = None
         self._store: TriageStore | None = None
         self._model: TextModel | None = None
@@ -50,26 +54,31 @@ class ServerState:
         self._lock = threading.Lock()
 
     async def open(self) -> None:
-        """Load the classifier, the knowledge base and the store; the generation model is asked when it is needed.
+        """Load the classifier, the knowledge base and the store, if that is not done; a generation model loads when needed.
 
         Raises:
             CtiforgeError: one of them that is configured cannot be opened.
         """
-        await asyncio.to_thread(self._open)
+        if self.ready:
+            return
+        try:
+            await asyncio.to_thread(self._open)
+        except BaseException:
+            await self.close()
+            raise
         limits = self.settings.limits
-        self._batcher = MicroBatcher(
-            self.classifier.classify,
-            most=limits.batch_texts,
-            wait=limits.batch_wait_ms / 1000,
-            observer=lambda items, seconds: self.on_batch(items, seconds),
-        )
+        most, wait = limits.batch_texts, limits.batch_wait_ms / 1000
+        run = partial(records_of, self.classifier) if self._worker is None else self._worker.run
+        self._records = MicroBatcher(run, most=most, wait=wait, observer=lambda items, seconds: self.on_batch(items, seconds))
+        self._batcher = MicroBatcher(self.classifier.classify, most=most, wait=wait)
 
     def _open(self) -> None:
         settings = self.settings
-        self._classifier = Classifier(
-            settings.classifier, policy=settings.policy, top_k=settings.top_k, threads=settings.threads
-        )
-        self._classifier.classify_one("a first text, so that the first client does not wait")
+        plan = ClassifierPlan(settings.classifier, settings.policy, settings.top_k, settings.threads)
+        self._classifier = plan.build()
+        if settings.own_process:
+            self._worker = ClassifyWorker(plan)
+            self._worker.run([AskedText("", "a first text, so that the first client does not wait", 1)])
         if settings.kb is not None:
             base = KnowledgeBase.load(settings.kb, embeddings=settings.embeddings, threads=settings.threads)
             self._answerer = Answerer(base)
@@ -82,12 +91,18 @@ class ServerState:
 
     async def close(self) -> None:
         """Finish what was accepted and let go of everything."""
-        if self._batcher is not None:
-            await self._batcher.close()
-        if self._model is not None:
-            await self._model.close()
-        if self._store is not None:
-            self._store.close()
+        batchers, self._batcher, self._records = (self._batcher, self._records), None, None
+        for batcher in batchers:
+            if batcher is not None:
+                await batcher.close()
+        worker, model, store = self._worker, self._model, self._store
+        self._worker = self._model = self._store = None
+        if worker is not None:
+            worker.close()
+        if model is not None:
+            await model.close()
+        if store is not None:
+            store.close()
 
     # What is there.
 
@@ -166,6 +181,11 @@ class ServerState:
         """Classify texts or advisories, in order, together with what other requests ask at the same time."""
         batcher = _there(self._batcher, "classifier", "wait until /readyz says 200")
         return await batcher.submit([_advisory(each) for each in items])
+
+    async def classify_records(self, asked: Sequence[AskedText]) -> Sequence[bytes]:
+        """Classify texts, in order, as `classify` does; each answer is the JSON object of `prediction_record`."""
+        batcher = _there(self._records, "classifier", "wait until /readyz says 200")
+        return await batcher.submit(asked)
 
     # People.
 
