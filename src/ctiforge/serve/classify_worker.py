@@ -5,12 +5,14 @@ What comes back is finished JSON: sending it costs less than the objects would.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import orjson
 
@@ -92,7 +94,16 @@ def _load(plan: ClassifierPlan) -> None:
     global _classifier
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and SIGTERM of the group are the server's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _classifier = plan.build()
+
+
+def _end_with_parent() -> None:
+    """End this process when the server is gone; killed, it could not say so."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _run(asked: list[AskedText]) -> list[bytes]:

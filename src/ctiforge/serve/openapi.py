@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from ctiforge.classify.outputs.record import load_prediction_schema
+from ctiforge.serve.classify_route import ClassifyRequest
 from ctiforge.serve.problems import ProblemBody
 
 __all__ = ["describe"]
@@ -29,6 +30,9 @@ def describe(app: FastAPI) -> None:
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas["ProblemBody"] = ProblemBody.model_json_schema()
             schemas["Prediction"] = _prediction()
+            asked = ClassifyRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= asked.pop("$defs")
+            schemas["ClassifyRequest"] = asked
             schemas["ClassifyReply"]["properties"]["predictions"]["items"] = {"$ref": "#/components/schemas/Prediction"}
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

@@ -181,7 +181,7 @@ def export(
     document.seek(0)
     kind = {".csv": "text/csv; charset=utf-8", ".jsonl": "application/jsonl"}.get(suffix, "application/json")
     named = {"Content-Disposition": f'attachment; filename="ctiforge-{form}{suffix}"'}
-    return StreamingResponse(_pieces(document), headers=named, media_type=kind)  # type: ignore[arg-type]
+    return StreamingResponse(_pieces(document), headers=named, media_type=kind)
 
 
 def _pieces(document: IO[bytes]) -> Iterator[bytes]:

@@ -56,7 +56,6 @@ def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None
         ssl_keyfile=settings.tls_key,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=limits.shutdown_seconds,
-        backlog=1024,
     )
 
     async def serving() -> None:
@@ -77,6 +76,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(1024)  # from here on the port is taken; who comes early waits until models are loaded
     except OSError as error:
         raise SettingError(
             f"cannot listen on {host}:{port}: {error.strerror or error}", fix="give another --port, or --host"
