@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ctiforge.cli.cwe_render import output_console
-from ctiforge.cli.serve_options import KeysOption, default_keys_path, serving
+from ctiforge.cli.extras import needing
+from ctiforge.cli.serve_options import KeysOption, default_keys_path
 from ctiforge.cli.triage_store import JsonFlag
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def revoke(
 
 
 def _ring(path: KeysOption) -> KeyRing:
-    with serving():
+    with needing("serve"):
         from ctiforge.serve.keys import KeyRing
 
     return KeyRing(path or default_keys_path())

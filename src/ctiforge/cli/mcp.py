@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ctiforge.cli.extras import needing
 from ctiforge.cli.serve_options import (
     ClassifierOption,
     HostOption,
@@ -17,7 +18,6 @@ from ctiforge.cli.serve_options import (
     ProxyOption,
     TlsCertOption,
     TlsKeyOption,
-    serving,
     settings_of,
 )
 from ctiforge.cli.triage_store import DbOption
@@ -40,7 +40,7 @@ def mcp(
     allow_host: HostsOption = None,
 ) -> None:
     """Serve classify, ask, kb_search, queue and queue_item to a program that speaks MCP. Nothing can be decided by it."""
-    with serving():
+    with needing("serve"):
         from ctiforge.serve.mcp_running import run_mcp_http, run_mcp_stdio
 
     settings = settings_of(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ctiforge.cli.extras import needing
 from ctiforge.cli.model_options import read_options
 from ctiforge.cli.serve_options import (
     ClassifierOption,
@@ -19,7 +20,6 @@ from ctiforge.cli.serve_options import (
     ProxyOption,
     TlsCertOption,
     TlsKeyOption,
-    serving,
     settings_of,
 )
 from ctiforge.cli.triage_store import DbOption, PersonOption
@@ -59,7 +59,7 @@ def serve(
     batch_wait: Annotated[float, typer.Option(min=0, max=1000, help="Milliseconds an idle classifier waits for more.")] = 2.0,
 ) -> None:
     """Serve the HTTP API and the web pages until Ctrl-C or SIGTERM. Only this machine can reach it unless --host says so."""
-    with serving():
+    with needing("serve"):
         from ctiforge.serve.running import run_server
         from ctiforge.serve.settings import Limits
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ctiforge.core.errors import MissingExtraError
 from ctiforge.core.paths import user_data_dir
 
 if TYPE_CHECKING:
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ClassifierOption", "HostOption", "HostsOption", "KbOption", "KeysOption", "PolicyOption", "PortOption", "ProxyOption",
-    "TlsCertOption", "TlsKeyOption", "default_keys_path", "here_or_none", "serving", "settings_of",
+    "TlsCertOption", "TlsKeyOption", "default_keys_path", "here_or_none", "settings_of",
 ]  # fmt: skip
 
 KbOption = Annotated[
@@ -51,22 +48,6 @@ def default_keys_path() -> Path:
 def here_or_none(given: Path | None, usual: Path) -> Path | None:
     """Return what the user named, else the usual place if something is there."""
     return given or (usual if usual.exists() else None)
-
-
-@contextmanager
-def serving() -> Iterator[None]:
-    """Name the extra where a package of the server is not installed.
-
-    Raises:
-        MissingExtraError: one is not.
-    """
-    try:
-        yield
-    except ImportError as error:
-        package = (error.name or str(error)).split(".")[0]
-        if package == "ctiforge":
-            raise  # a bug of ours
-        raise MissingExtraError(package, "serve") from None
 
 
 def settings_of(
