@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from ctiforge.core.errors import MissingExtraError
+from ctiforge.cli.extras import needing
 from ctiforge.core.paths import user_data_dir
 
 if TYPE_CHECKING:
@@ -42,13 +42,8 @@ def opened(where: str | None) -> Iterator[TriageStore]:
     Raises:
         MissingExtraError: a package that triage needs is not installed.
     """
-    try:
+    with needing("triage"):
         from ctiforge.triage import open_store
-    except ImportError as error:
-        package = (error.name or str(error)).split(".")[0]
-        if package == "ctiforge":
-            raise  # a bug of ours
-        raise MissingExtraError(package, "triage") from None
     with open_store(where or user_data_dir() / "triage.db") as store:
         yield store
 
