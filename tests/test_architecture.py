@@ -33,12 +33,16 @@ MAY_IMPORT["serve"] = {"core", "sources", "models", "recipes", "classify", "ask"
 
 # Packages that cost memory or start-up time, or that the light core does not have.
 HEAVY = (
-    "accelerate", "cwe2", "datasets", "fastapi", "joblib", "onnx", "onnxruntime", "pandas", "peft", "pydantic", "ray",
-    "requests", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers", "torch", "transformers", "trl", "yaml",
+    "accelerate", "cwe2", "datasets", "fastapi", "joblib", "mcp", "onnx", "onnxruntime", "pandas", "peft", "prometheus_client",
+    "pydantic", "ray", "requests", "scipy", "sklearn", "sqlalchemy", "starlette", "tokenizers", "torch", "transformers", "trl",
+    "uvicorn", "yaml",
 )  # fmt: skip
 CORE_PACKAGES = {"numpy", "orjson", "Stemmer", "rich", "typer", "zstandard"}
 TRAIN_FOLDERS = {"train", "recipes", "corpus", "export"}
-OWN_PACKAGES = {"triage": {"sqlalchemy", "pydantic"}}
+OWN_PACKAGES = {
+    "triage": {"sqlalchemy", "pydantic"},
+    "serve": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "mcp"},
+}
 """Folders that no other command needs, and that would be in knots without a package of their own."""
 
 
