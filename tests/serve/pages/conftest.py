@@ -1,0 +1,144 @@
+"""A server with the invented examples in its queue, its pages without a browser, and a browser where there is one."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sqlalchemy")
+
+from ctiforge.classify.feed import ClassifierSettings
+from ctiforge.serve.app import create_app
+from ctiforge.serve.keys import KeyRing
+from ctiforge.serve.settings import ServeSettings
+from ctiforge.triage import import_advisories, open_store
+
+ROOT = Path(__file__).resolve().parents[3]
+INVENTED = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "triage" / "invented_feeds.py")))
+CLASSIFY: dict[str, Any] = runpy.run_path(str(ROOT / "tests" / "classify" / "conftest.py"))
+tiny_model = CLASSIFY["tiny_model"]
+
+SCRIPT = (
+    "SQL injection in the login <script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> allows"
+)
+RECORDS = [
+    INVENTED.cve(10001, INVENTED.SQL, cna=("CWE-89",), kev="2099-02-02", ssvc=("active", "yes", "total"), score=9.8),
+    INVENTED.cve(10002, INVENTED.SQL, cna=("CWE-79",), adp=("CWE-20",), score=7.5),
+    INVENTED.cve(10003, INVENTED.OVERFLOW, score=5.0),
+    INVENTED.cve(10004, INVENTED.VAGUE),
+    INVENTED.cve(10005, SCRIPT, score=4.0),
+]
+
+
+@pytest.fixture
+def queue_db(tmp_path: Path, tiny_model: Path) -> Path:
+    """A store with five invented records, suggestions by the tiny model."""
+    path = tmp_path / "triage.db"
+    feed = INVENTED.write_feed(tmp_path / "feed.jsonl", RECORDS)
+    with open_store(path) as store:
+        import_advisories(store, [str(feed)], ClassifierSettings(model=str(tiny_model)), workers=1)
+    return path
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> dict[str, str]:
+    """A key for each role, in ``keys.json``; names are Ada (reviewer), Grace (reviewer), Rosa (reader)."""
+    ring = KeyRing(tmp_path / "keys.json")
+    return {name: ring.add(name, role) for name, role in (("Ada", "reviewer"), ("Grace", "reviewer"), ("Rosa", "reader"))}
+
+
+@pytest.fixture
+def settings(queue_db: Path, keys: dict[str, str], tmp_path: Path, tiny_model: Path) -> ServeSettings:
+    return ServeSettings(
+        store=str(queue_db),
+        keys=tmp_path / "keys.json",
+        classifier=str(tiny_model),
+        reports=ROOT / "benchmarks" / "records",
+    )
+
+
+class Visitor:
+    """A person at a browser without scripts: follows redirects, keeps cookies, fills in forms."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def get(self, address: str) -> Any:
+        return self.client.get(address)
+
+    def token(self, address: str) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', self.get(address).text)
+        assert found
+        return found[1]
+
+    def sign_in(self, key: str, **fields: str) -> Any:
+        return self.client.post("/sign-in", data={"csrf": self.token("/sign-in"), "key": key, **fields})
+
+    def decide(self, act: str, item: str, version: int = 1, **fields: Any) -> Any:
+        form = {"csrf": self.token("/queue"), "act": act, "item": item, "version": str(version), **fields}
+        return self.client.post("/reviews", data=form)
+
+
+@pytest.fixture
+def app(settings: ServeSettings) -> Any:
+    return create_app(settings)
+
+
+@pytest.fixture
+def visitor(app: Any) -> Iterator[Visitor]:
+    from starlette.testclient import TestClient
+
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        yield Visitor(client)
+
+
+@pytest.fixture
+def ada(visitor: Visitor, keys: dict[str, str]) -> Visitor:
+    """Signed in as a reviewer."""
+    assert visitor.sign_in(keys["Ada"]).status_code == 200
+    return visitor
+
+
+@pytest.fixture
+def served(app: Any) -> Iterator[str]:
+    """The address of a real server in a thread of this process."""
+    import uvicorn
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < deadline, "the server did not start in time"
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A real Chromium, started once."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium here (Debian, Ubuntu: apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
