@@ -33,6 +33,9 @@ _COMMANDS: Mapping[str, str] = MappingProxyType(
         "export": "export:app",
         "bundle": "bundle:app",
         "triage": "triage:app",
+        "serve": "serve:serve",
+        "keys": "keys:app",
+        "mcp": "mcp:mcp",
         "bench": "bench:app",
     }
 )

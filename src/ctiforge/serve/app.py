@@ -8,6 +8,11 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from ctiforge import __version__
+from ctiforge.serve import ask_routes, classify_route, openai_routes, queue_routes, service_routes
+from ctiforge.serve.classify_route import ClassifyFirst
+from ctiforge.serve.gate import Gate
+from ctiforge.serve.metrics import ServerMetrics
+from ctiforge.serve.openapi import describe
 from ctiforge.serve.pages import add_pages
 from ctiforge.serve.problems import install_handlers
 from ctiforge.serve.settings import ServeSettings
@@ -23,6 +28,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
         InputError: the file of keys cannot be read.
     """
     state = ServerState(settings)
+    counted = ServerMetrics()
+    state.on_batch = counted.on_batch
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -33,7 +40,12 @@ def create_app(settings: ServeSettings) -> FastAPI:
             await state.close()
 
     app = FastAPI(title="ctiforge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.server = state
+    app.state.server, app.state.metrics = state, counted
     install_handlers(app)
+    for routes in (classify_route, ask_routes, queue_routes, openai_routes, service_routes):
+        app.include_router(routes.router)
     add_pages(app, state)
+    app.add_middleware(ClassifyFirst, state=state)
+    app.add_middleware(Gate, state=state, metrics=counted)  # the last one added is the first one passed
+    describe(app)
     return app

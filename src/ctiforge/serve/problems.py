@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from ctiforge.classify.outputs.record import json_text
 from ctiforge.core.errors import CatalogueError, CtiforgeError, InputError, MissingExtraError, ModelError
+from ctiforge.serve.json_replies import plain_json
 from ctiforge.serve.state import NotConfiguredError
 from ctiforge.triage import ConflictError, StoreError, UnknownItemError
 
@@ -80,7 +80,7 @@ def problem_response(problem: Problem) -> Response:
         **({"fix": problem.fix} if problem.fix else {}),
         **problem.more,
     }
-    return Response(json_text(body), problem.status, dict(problem.headers or {}), PROBLEM_MEDIA_TYPE)
+    return Response(plain_json(body), problem.status, dict(problem.headers or {}), PROBLEM_MEDIA_TYPE)
 
 
 _STATUSES: Final[tuple[tuple[type[CtiforgeError], int, str], ...]] = (

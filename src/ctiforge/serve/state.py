@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ctiforge.ask.answering import Answerer
@@ -136,6 +135,11 @@ class ServerState:
         return self._answerer is not None
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether texts can be embedded."""
+        return self.settings.embeddings and self._answerer is not None and bool(self._answerer.base.manifest.encoder)
+
+    @property
     def encoder(self) -> SentenceEncoder:
         """The sentence encoder of the knowledge base, loaded when it is first asked for.
 
@@ -152,9 +156,7 @@ class ServerState:
         from ctiforge.models.sentence_encoder import SentenceEncoder
 
         base = self._answerer.base if self._answerer is not None else None
-        folder: Path | None = Layout(base.root).encoder(base.manifest.encoder) if base and base.manifest.encoder else None
-        if not self.settings.embeddings:
-            folder = None
+        folder = Layout(base.root).encoder(base.manifest.encoder) if base is not None and self.has_encoder else None
         folder = _there(folder, "sentence encoder", "build a knowledge base with embeddings: ctiforge kb build; then --kb DIR")
         return SentenceEncoder(folder, threads=self.settings.threads)
 
