@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,6 +55,10 @@ def serve(
     max_body: Annotated[int, typer.Option(min=1000, help="Bytes of one request.")] = 2_000_000,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request; reviews are never broken off.")] = 60.0,
     batch_wait: Annotated[float, typer.Option(min=0, max=1000, help="Milliseconds an idle classifier waits for more.")] = 2.0,
+    similar: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An index of past CVEs (`ctiforge classify index`) for an item's page.")
+    ] = None,
+    reports: Annotated[Path | None, typer.Option(metavar="DIR", help="Benchmark records that the pages show.")] = None,
 ) -> None:
     """Serve the HTTP API and the web pages until Ctrl-C or SIGTERM. Only this machine can reach it unless --host says so."""
     with serving():
@@ -72,7 +77,15 @@ def serve(
             seconds=timeout,
             batch_wait_ms=batch_wait,
         )
-        settings = replace(settings, person=person, model=model, model_options=read_options(option or []), limits=limits)
+        settings = replace(
+            settings,
+            person=person,
+            model=model,
+            model_options=read_options(option or []),
+            limits=limits,
+            similar=similar,
+            reports=reports,
+        )
 
         def listening(url: str) -> None:
             who = f"keys: {settings.keys}" if settings.keys else "no keys: whoever uses this machine may do everything"

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 
+from ctiforge.ask import BuildInputs, build_knowledge_base
 from ctiforge.classify.feed import ClassifierSettings
 from ctiforge.serve.app import create_app
 from ctiforge.serve.keys import KeyRing
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[3]
 INVENTED = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "triage" / "invented_feeds.py")))
 CLASSIFY: dict[str, Any] = runpy.run_path(str(ROOT / "tests" / "classify" / "conftest.py"))
 tiny_model = CLASSIFY["tiny_model"]
+CTI = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "invented_cti.py")))
 
 SCRIPT = (
     "SQL injection in the login <script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> allows"
@@ -56,6 +59,15 @@ def keys(tmp_path: Path) -> dict[str, str]:
     """A key for each role, in ``keys.json``; names are Ada (reviewer), Grace (reviewer), Rosa (reader)."""
     ring = KeyRing(tmp_path / "keys.json")
     return {name: ring.add(name, role) for name, role in (("Ada", "reviewer"), ("Grace", "reviewer"), ("Rosa", "reader"))}
+
+
+@pytest.fixture(scope="session")
+def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A knowledge base of invented weaknesses, searched by words."""
+    folder = tmp_path_factory.mktemp("knowledge")
+    (folder / "cwe.xml").write_text(CTI.cwe_xml())
+    build_knowledge_base(BuildInputs(cwe=folder / "cwe.xml"), folder / "kb", embeddings=False)
+    return folder / "kb"
 
 
 @pytest.fixture
@@ -96,6 +108,11 @@ def app(settings: ServeSettings) -> Any:
 
 
 @pytest.fixture
+def app_with_knowledge(settings: ServeSettings, knowledge: Path) -> Any:
+    return create_app(replace(settings, kb=knowledge, embeddings=False))
+
+
+@pytest.fixture
 def visitor(app: Any) -> Iterator[Visitor]:
     from starlette.testclient import TestClient
 
@@ -111,14 +128,14 @@ def ada(visitor: Visitor, keys: dict[str, str]) -> Visitor:
 
 
 @pytest.fixture
-def served(app: Any) -> Iterator[str]:
+def served(app_with_knowledge: Any) -> Iterator[str]:
     """The address of a real server in a thread of this process."""
     import uvicorn
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app_with_knowledge, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 60

@@ -12,8 +12,10 @@ from ctiforge.triage import open_store, review, show
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
-PAGES = ("/queue", "/items/CVE-2099-10002", "/items/CVE-2099-10004", "/dashboards", "/drift", "/ask", "/reports",
-         "/reports/embedded-fast", "/export", "/queue?state=nonsense")  # fmt: skip
+PAGES = (
+    "/queue", "/items/CVE-2099-10002", "/items/CVE-2099-10004", "/dashboards", "/drift", "/ask?q=what+is+CWE-903", "/reports",
+    "/reports/embedded-fast", "/export", "/queue?state=nonsense",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -84,6 +86,20 @@ def test_a_morning_by_keyboard(signed_in: Any, queue_db: Path, tmp_path: Path) -
     text = Path(waiting.value.path()).read_text()
     assert second in text
     assert "CVE-2099-10001" not in text
+
+
+def test_asking_shows_what_is_cited(signed_in: Any) -> None:
+    page = signed_in
+    page.goto("/ask")
+    page.keyboard.press("/")
+    page.keyboard.type("what is CWE-903?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2:text('Answer')")
+    page.click(".cite >> nth=0")
+    assert page.evaluate("location.hash") == "#cite-1"
+    assert "CWE-903" in page.locator("#cite-1").inner_text()
+    page.goto("/ask?q=who+won+the+regatta+in+Dublin+last+summer%3F")
+    page.wait_for_selector("text=The knowledge base does not say")
 
 
 def test_single_keys_can_be_switched_off(signed_in: Any) -> None:
