@@ -8,7 +8,8 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,14 +45,20 @@ RECORDS = [
 ]
 
 
-@pytest.fixture
-def queue_db(tmp_path: Path, tiny_model: Path) -> Path:
-    """A store with five invented records, suggestions by the tiny model."""
-    path = tmp_path / "triage.db"
-    feed = INVENTED.write_feed(tmp_path / "feed.jsonl", RECORDS)
-    with open_store(path) as store:
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A store with five invented records, suggestions by the tiny model; not to be changed."""
+    folder = tmp_path_factory.mktemp("queue")
+    feed = INVENTED.write_feed(folder / "feed.jsonl", RECORDS)
+    with open_store(folder / "triage.db") as store:
         import_advisories(store, [str(feed)], ClassifierSettings(model=str(tiny_model)), workers=1)
-    return path
+    return folder / "triage.db"
+
+
+@pytest.fixture
+def queue_db(tmp_path: Path, imported: Path) -> Path:
+    """A copy of the store that a test may change."""
+    return Path(shutil.copy(imported, tmp_path / "triage.db"))
 
 
 @pytest.fixture
@@ -112,12 +119,26 @@ def app_with_knowledge(settings: ServeSettings, knowledge: Path) -> Any:
     return create_app(replace(settings, kb=knowledge, embeddings=False))
 
 
+Visiting = Callable[..., AbstractContextManager[Visitor]]
+
+
 @pytest.fixture
-def visitor(app: Any) -> Iterator[Visitor]:
+def visiting() -> Visiting:
+    """Open the pages of a server with other settings."""
     from starlette.testclient import TestClient
 
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        yield Visitor(client)
+    @contextmanager
+    def opened(settings: ServeSettings, address: str = "http://127.0.0.1") -> Iterator[Visitor]:
+        with TestClient(create_app(settings), base_url=address) as client:
+            yield Visitor(client)
+
+    return opened
+
+
+@pytest.fixture
+def visitor(settings: ServeSettings, visiting: Visiting) -> Iterator[Visitor]:
+    with visiting(settings) as opened:
+        yield opened
 
 
 @pytest.fixture

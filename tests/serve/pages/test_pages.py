@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+import runpy
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ctiforge.classify.classifier import load_model
+from ctiforge.classify.similar_build import build_similar_index
 from ctiforge.serve.keys import KeyRing
-from ctiforge.triage import history, open_store, review, show
+from ctiforge.sources.cwe import load_catalogue
+from ctiforge.sources.read import read_raw_records
+from ctiforge.triage import history, load_rules, open_store, rank, review, show
+
+FEEDS = Path(__file__).resolve().parents[2] / "triage" / "invented_feeds.py"
+invented = SimpleNamespace(**runpy.run_path(str(FEEDS)))
 
 
 def test_whoever_is_not_signed_in_signs_in_first_and_comes_back(visitor: Any, keys: dict[str, str]) -> None:
@@ -62,7 +72,9 @@ def test_every_page_forbids_what_is_inline_and_foreign(ada: Any) -> None:
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert page.headers["x-content-type-options"] == "nosniff"
-        assert re.search(r"<script(?![^>]* src=)|\son\w+=|\sstyle=|javascript:|//[a-z]", page.text) is None, address
+        assert re.search(r'<script(?![^>]* src=)|<[^<>]*\s(on\w+|style)=|="(javascript:|https?:|//)', page.text) is None, (
+            address
+        )
 
 
 @pytest.mark.parametrize(
@@ -252,3 +264,50 @@ def test_asking_without_a_knowledge_base_says_what_to_do(ada: Any) -> None:
 
 def test_pages_are_no_part_of_the_api(app: Any) -> None:
     assert not {"/queue", "/sign-in", "/reviews"} & set(app.openapi()["paths"])
+
+
+def test_similar_past_cves_come_from_the_index(settings: Any, keys: dict[str, str], tmp_path: Path, visiting: Any) -> None:
+    past = invented.write_feed(tmp_path / "past.jsonl", [invented.cve(77, invented.SQL, cna=("CWE-89",))])
+    model = load_model(settings.classifier)
+    build_similar_index(read_raw_records([str(past)]), tmp_path / "index", model, catalogue=load_catalogue())
+    with visiting(replace(settings, similar=tmp_path / "index")) as visitor:
+        visitor.sign_in(keys["Ada"])
+        page = visitor.get("/items/CVE-2099-10001").text
+    assert "CVE-2099-77" in page
+    assert "CNA CWE-89" in page
+
+
+def test_two_reviewers_where_the_store_asks_for_them(
+    settings: Any, keys: dict[str, str], queue_db: Path, visiting: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yaml").write_text("four_eyes: true\n")
+    with open_store(queue_db) as store:
+        rank(store, actor="Ada", rules=load_rules(tmp_path / "rules.yaml"))
+    with visiting(settings) as visitor:
+        visitor.sign_in(keys["Ada"])
+        assert "awaits a second reviewer" in visitor.decide("accept", "CVE-2099-10001").text
+        assert "Your verdict waits for a second reviewer" in visitor.get("/items/CVE-2099-10001").text
+        assert visitor.decide("confirm", "CVE-2099-10001", version=2).status_code == 422
+        visitor.sign_in(keys["Grace"])
+        assert "Confirm what Ada decided" in visitor.get("/items/CVE-2099-10001").text
+        visitor.decide("confirm", "CVE-2099-10001", version=2)
+    with open_store(queue_db) as store:
+        assert show(store, "CVE-2099-10001").item.state == "accepted"
+
+
+def test_with_tls_cookies_are_secure_and_of_this_host(settings: Any, keys: dict[str, str], visiting: Any) -> None:
+    with visiting(replace(settings, behind_tls_proxy=True), "https://127.0.0.1") as visitor:
+        form = {"csrf": visitor.token("/sign-in"), "key": keys["Ada"]}
+        reply = visitor.client.post("/sign-in", data=form, follow_redirects=False)
+    cookie = next(each for each in reply.headers.get_list("set-cookie") if "session" in each)
+    assert cookie.startswith("__Host-ctiforge_session=")
+    assert "Secure" in cookie.split("; ")
+
+
+def test_without_keys_a_name_is_asked_for(settings: Any, queue_db: Path, visiting: Any) -> None:
+    with visiting(replace(settings, keys=None)) as visitor:
+        assert visitor.sign_in("  ").status_code == 403
+        visitor.sign_in("Ada  Example")
+        visitor.decide("accept", "CVE-2099-10001")
+    with open_store(queue_db) as store:
+        assert show(store, "CVE-2099-10001").reviews[0].reviewer == "Ada Example"
