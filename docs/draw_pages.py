@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ctiforge.serve.settings import ServeSettings
-from ctiforge.triage import TriageStore, import_advisories, open_store, review
+from ctiforge.triage import TriageRules, import_advisories, open_store, rank, review
+from ctiforge.triage.rules import DriftThresholds
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(__file__).parent / "pages"
@@ -26,27 +28,37 @@ SCHEMES = ("light", "dark")
 PAGES = {
     "sign-in": "/sign-in",
     "queue": "/queue",
-    "item": "/items/CVE-2099-10001?at=1",
+    "item": "/items/CVE-2099-10010?at=3",
     "dashboards": "/dashboards?days=14",
-    "drift": "/drift?every=year",
+    "drift": "/drift",
     "ask": "/ask?q=what+is+the+difference+between+CWE-862+and+CWE-863%3F",
     "reports": "/reports",
     "report": "/reports/embedded-fast",
     "export": "/export",
 }
+DECISIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("CVE-2099-10011", "accept", {}),
+    ("CVE-2099-10009", "accept", {}),
+    ("CVE-2099-10012", "correct", {"cwe_ids": ["CWE-120"], "reason": "copied without a look at the size"}),
+    ("CVE-2099-10013", "accept", {}),
+)
 _COLOURS = 128
 
 
-def fill(store: TriageStore) -> None:
-    """Import the examples, and decide some as a morning's work."""
-    import_advisories(store, [str(ROOT / "examples")], workers=1)
-    for item_id, verdict, options in (
-        ("CVE-2099-10002", "accept", {}),
-        ("CVE-2099-10009", "accept", {}),
-        ("CVE-2099-10010", "correct", {"cwe_ids": ["CWE-78"], "reason": "the command line is built from the file name"}),
-        ("CVE-2099-10003", "reject", {"reason": "the text does not say what went wrong"}),
-    ):
-        review(store, item_id, verdict, reviewer="Ada Example", **options)  # type: ignore[arg-type]
+def fill(folder: Path) -> Path:
+    """Import the examples with invented KEV and EPSS files, and decide some, on several days; return the store."""
+    kev, epss = folder / "kev.json", folder / "epss.csv"
+    kev.write_text('{"vulnerabilities": [{"cveID": "CVE-2099-10007", "dateAdded": "2099-05-02"}]}')
+    scores = ("10007,0.91,0.99", "10001,0.12,0.94", "10005,0.41,0.97", "10008,0.02,0.7", "10010,0.08,0.9")
+    epss.write_text("\n".join(["cve,epss,percentile", *(f"CVE-2099-{each}" for each in scores)]) + "\n")
+    now = [datetime.now(UTC) - timedelta(days=6)]
+    with open_store(folder / "triage.db", clock=lambda: now[0]) as store:
+        import_advisories(store, [str(ROOT / "examples")], workers=1)
+        rank(store, actor="Ada Example", rules=TriageRules(drift=DriftThresholds(min_items=2)), kev=kev, epss=epss)
+        for item_id, verdict, options in DECISIONS:
+            now[0] += timedelta(days=1)
+            review(store, item_id, verdict, reviewer="Ada Example", **options)
+    return folder / "triage.db"
 
 
 @contextmanager
@@ -113,9 +125,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PAGES, help="this page only")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        db, kb = Path(folder) / "triage.db", given.kb
-        with open_store(db) as store:
-            fill(store)
+        db, kb = fill(Path(folder)), given.kb
         if kb is None:
             from ctiforge.ask import BuildInputs, build_knowledge_base
 

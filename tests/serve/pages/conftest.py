@@ -119,25 +119,35 @@ def app_with_knowledge(settings: ServeSettings, knowledge: Path) -> Any:
     return create_app(replace(settings, kb=knowledge, embeddings=False))
 
 
-Visiting = Callable[..., AbstractContextManager[Visitor]]
-
-
-@pytest.fixture
-def visiting() -> Visiting:
-    """Open the pages of a server with other settings."""
+@contextmanager
+def visit(settings: ServeSettings, address: str = "http://127.0.0.1") -> Iterator[Visitor]:
     from starlette.testclient import TestClient
 
-    @contextmanager
-    def opened(settings: ServeSettings, address: str = "http://127.0.0.1") -> Iterator[Visitor]:
-        with TestClient(create_app(settings), base_url=address) as client:
-            yield Visitor(client)
-
-    return opened
+    with TestClient(create_app(settings), base_url=address) as client:
+        yield Visitor(client)
 
 
 @pytest.fixture
-def visitor(settings: ServeSettings, visiting: Visiting) -> Iterator[Visitor]:
-    with visiting(settings) as opened:
+def visiting() -> Callable[..., AbstractContextManager[Visitor]]:
+    """Open the pages of a server with other settings."""
+    return visit
+
+
+@pytest.fixture(scope="session")
+def looking(imported: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    """Signed in as a reviewer who changes nothing; one server for all tests that only look."""
+    ring = KeyRing(tmp_path_factory.mktemp("keys") / "keys.json")
+    key = ring.add("Ada", "reviewer")
+    records = ROOT / "benchmarks" / "records"
+    settings = ServeSettings(store=str(imported), keys=ring.path, classifier=str(tiny_model), reports=records)
+    with visit(settings) as visitor:
+        assert visitor.sign_in(key).status_code == 200
+        yield visitor
+
+
+@pytest.fixture
+def visitor(settings: ServeSettings) -> Iterator[Visitor]:
+    with visit(settings) as opened:
         yield opened
 
 

@@ -64,9 +64,9 @@ def test_signing_out_ends_it_on_this_side(ada: Any) -> None:
     assert ada.get("/queue").url.path == "/sign-in"
 
 
-def test_every_page_forbids_what_is_inline_and_foreign(ada: Any) -> None:
+def test_every_page_forbids_what_is_inline_and_foreign(looking: Any) -> None:
     for address in ("/queue", "/items/CVE-2099-10001", "/dashboards", "/drift", "/ask", "/reports", "/export", "/sign-in"):
-        page = ada.get(address)
+        page = looking.get(address)
         assert page.status_code == 200, address
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
@@ -90,30 +90,30 @@ def test_every_page_forbids_what_is_inline_and_foreign(ada: Any) -> None:
         ("state=all&order=nonsense&page=0", {"10001", "10002", "10003", "10004", "10005"}),
     ],
 )
-def test_filters(ada: Any, query: str, there: set[str]) -> None:
-    page = ada.get(f"/queue?{query}")
+def test_filters(looking: Any, query: str, there: set[str]) -> None:
+    page = looking.get(f"/queue?{query}")
     assert page.status_code == 200
     assert set(re.findall(r"/items/CVE-2099-(\d+)", page.text)) == there
 
 
-def test_a_state_that_is_none_is_told(ada: Any) -> None:
-    page = ada.get("/queue?state=opn")
+def test_a_state_that_is_none_is_told(looking: Any) -> None:
+    page = looking.get("/queue?state=opn")
     assert page.status_code == 422
     assert "no state named" in page.text
 
 
-def test_an_item_shows_text_with_evidence_parties_tree_and_history(ada: Any) -> None:
-    page = ada.get("/items/CVE-2099-10002").text
+def test_an_item_shows_text_with_evidence_parties_tree_and_history(looking: Any) -> None:
+    page = looking.get("/items/CVE-2099-10002").text
     assert re.search(r'<mark data-ranks="[^"]*0[^"]*" class="on">', page)
     assert "differs from the model" in page
     assert "parties differ" in page
     assert re.search(r"CWE-707</b>.*CWE-74</b>.*CWE-79</b>", page, re.DOTALL)
     assert "came in from" in page
-    assert ada.get("/items/CVE-1999-1").status_code == 404
+    assert looking.get("/items/CVE-1999-1").status_code == 404
 
 
-def test_script_in_the_text_of_an_advisory_stays_text(ada: Any) -> None:
-    page = ada.get("/items/CVE-2099-10005").text
+def test_script_in_the_text_of_an_advisory_stays_text(looking: Any) -> None:
+    page = looking.get("/items/CVE-2099-10005").text
     shown = re.sub(r"</?mark[^>]*>", "", page)
     assert "&lt;script&gt;document.title" in shown
     assert "<script>document" not in shown
@@ -155,13 +155,13 @@ def test_correct_takes_numbers_and_names_them_in_order(ada: Any, queue_db: Path)
     ],
 )
 def test_what_cannot_be_decided_is_told_and_changes_nothing(
-    ada: Any, queue_db: Path, act: str, fields: dict[str, str], told: str
+    looking: Any, imported: Path, act: str, fields: dict[str, str], told: str
 ) -> None:
-    page = ada.decide(act, "CVE-2099-10003", **fields)
+    page = looking.decide(act, "CVE-2099-10003", **fields)
     assert page.status_code == 422
     assert told in page.text
     assert "--reason" not in page.text
-    with open_store(queue_db) as store:
+    with open_store(imported) as store:
         assert show(store, "CVE-2099-10003").reviews == ()
 
 
@@ -176,18 +176,18 @@ def test_the_second_writer_is_told_what_the_first_decided_and_keeps_what_was_typ
 
 
 @pytest.mark.parametrize("csrf", [None, "", "wrong"])
-def test_a_form_without_the_token_is_refused(ada: Any, queue_db: Path, csrf: str | None) -> None:
+def test_a_form_without_the_token_is_refused(looking: Any, imported: Path, csrf: str | None) -> None:
     form = {"act": "accept", "item": "CVE-2099-10001", "version": "1", **({} if csrf is None else {"csrf": csrf})}
-    page = ada.client.post("/reviews", data=form)
+    page = looking.client.post("/reviews", data=form)
     assert page.status_code == 403
-    assert ada.client.post("/sign-in", data={"key": "x", **({} if csrf is None else {"csrf": csrf})}).status_code == 403
-    with open_store(queue_db) as store:
+    assert looking.client.post("/sign-in", data={"key": "x", **({} if csrf is None else {"csrf": csrf})}).status_code == 403
+    with open_store(imported) as store:
         assert [each.action for each in history(store, "CVE-2099-10001")] == ["import"]
 
 
-def test_a_form_that_a_browser_says_is_of_another_site_is_refused(ada: Any) -> None:
-    form = {"csrf": ada.token("/queue"), "act": "accept", "item": "CVE-2099-10001", "version": "1"}
-    assert ada.client.post("/reviews", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+def test_a_form_that_a_browser_says_is_of_another_site_is_refused(looking: Any) -> None:
+    form = {"csrf": looking.token("/queue"), "act": "accept", "item": "CVE-2099-10001", "version": "1"}
+    assert looking.client.post("/reviews", data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
 
 
 def test_a_reader_looks_and_cannot_decide(visitor: Any, keys: dict[str, str], queue_db: Path) -> None:
@@ -199,8 +199,8 @@ def test_a_reader_looks_and_cannot_decide(visitor: Any, keys: dict[str, str], qu
         assert show(store, "CVE-2099-10001").reviews == ()
 
 
-def test_a_form_that_is_too_large_is_refused(ada: Any) -> None:
-    page = ada.client.post("/reviews", data={"csrf": ada.token("/queue"), "reason": "x" * 100_000})
+def test_a_form_that_is_too_large_is_refused(looking: Any) -> None:
+    page = looking.client.post("/reviews", data={"csrf": looking.token("/queue"), "reason": "x" * 100_000})
     assert page.status_code == 413
 
 
@@ -217,8 +217,8 @@ def test_downloads(ada: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "%2e%2e%2fkeys.json", 'csv"; filename="x.exe', ""])
-def test_a_format_that_is_none_is_no_path_and_no_header(ada: Any, name: str) -> None:
-    there = ada.client.get("/export/download", params={"format": name})
+def test_a_format_that_is_none_is_no_path_and_no_header(looking: Any, name: str) -> None:
+    there = looking.client.get("/export/download", params={"format": name})
     assert there.status_code == 422
     assert "content-disposition" not in there.headers
 
@@ -226,22 +226,22 @@ def test_a_format_that_is_none_is_no_path_and_no_header(ada: Any, name: str) -> 
 @pytest.mark.parametrize(
     "address", ["/static/..%2f__init__.py", "/static/nothing.css", "/reports/..%2fembedded-fast", "/reports/x"]
 )
-def test_names_of_files_are_never_paths(ada: Any, address: str) -> None:
-    assert ada.get(address).status_code == 404
+def test_names_of_files_are_never_paths(looking: Any, address: str) -> None:
+    assert looking.get(address).status_code == 404
 
 
-def test_reports_show_the_records_of_the_folder(ada: Any) -> None:
-    assert "embedded-fast" in ada.get("/reports").text
-    page = ada.get("/reports/embedded-fast").text
+def test_reports_show_the_records_of_the_folder(looking: Any) -> None:
+    assert "embedded-fast" in looking.get("/reports").text
+    page = looking.get("/reports/embedded-fast").text
     assert "cti-rcm" in page
     assert "outcomes" in page
 
 
-def test_the_picker_finds_by_words_and_number(ada: Any) -> None:
-    found = ada.get("/weaknesses?q=sql+injection").json()["found"]
+def test_the_picker_finds_by_words_and_number(looking: Any) -> None:
+    found = looking.get("/weaknesses?q=sql+injection").json()["found"]
     assert found[0]["id"] == "CWE-89"
-    assert ada.get("/weaknesses?q=416").json()["found"][0]["id"] == "CWE-416"
-    (validation, *_) = ada.get("/weaknesses?q=CWE-20").json()["found"]
+    assert looking.get("/weaknesses?q=416").json()["found"][0]["id"] == "CWE-416"
+    (validation, *_) = looking.get("/weaknesses?q=CWE-20").json()["found"]
     assert validation["usage"] == "Discouraged"
     assert validation["prefer"]
 
@@ -258,8 +258,8 @@ def test_dashboards_count_what_was_done(ada: Any) -> None:
     assert ada.get("/drift?every=week").status_code == 422
 
 
-def test_asking_without_a_knowledge_base_says_what_to_do(ada: Any) -> None:
-    assert "ctiforge kb build" in ada.get("/ask?q=what+is+CWE-79").text
+def test_asking_without_a_knowledge_base_says_what_to_do(looking: Any) -> None:
+    assert "ctiforge kb build" in looking.get("/ask?q=what+is+CWE-79").text
 
 
 def test_pages_are_no_part_of_the_api(app: Any) -> None:
