@@ -41,7 +41,7 @@ CORE_PACKAGES = {"numpy", "orjson", "Stemmer", "rich", "typer", "zstandard"}
 TRAIN_FOLDERS = {"train", "recipes", "corpus", "export"}
 OWN_PACKAGES = {
     "triage": {"sqlalchemy", "pydantic"},
-    "serve": {"fastapi", "starlette", "pydantic", "prometheus_client", "uvicorn", "mcp", "sqlalchemy"},
+    "serve": {"fastapi", "jinja2", "starlette", "pydantic", "prometheus_client", "uvicorn", "mcp", "sqlalchemy"},
 }
 """Folders that no other command needs, and that would be in knots without a package of their own."""
 

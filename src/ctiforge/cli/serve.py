@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +58,10 @@ def serve(
         bool, typer.Option("--one-process", help="Classify in the server's own process: less memory, less throughput.")
     ] = False,
     batch_wait: Annotated[float, typer.Option(min=0, max=1000, help="Milliseconds an idle classifier waits for more.")] = 2.0,
+    similar: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An index of past CVEs (`ctiforge classify index`) for an item's page.")
+    ] = None,
+    reports: Annotated[Path | None, typer.Option(metavar="DIR", help="Benchmark records that the pages show.")] = None,
 ) -> None:
     """Serve the HTTP API and the web pages until Ctrl-C or SIGTERM. Only this machine can reach it unless --host says so."""
     with needing("serve"):
@@ -82,6 +87,8 @@ def serve(
         model=model,
         model_options=read_options(option or []),
         limits=limits,
+        similar=similar,
+        reports=reports,
     )
 
     def listening(url: str) -> None:

@@ -27,7 +27,7 @@ PRINCIPAL: Final = "ctiforge.principal"
 
 _LOOPBACK_NAMES: Final = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-_UNBROKEN: Final = ("/v1/reviews", "/v1/bulk-")
+_UNBROKEN: Final = ("/v1/reviews", "/v1/bulk-", "/reviews")
 """Beginnings of paths whose work is never broken off by the clock: nobody is told of a failure after a review was written."""
 _DEFAULTS: Final = (
     (b"x-content-type-options", b"nosniff"),

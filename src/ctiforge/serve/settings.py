@@ -58,6 +58,8 @@ class ServeSettings:
         tls_cert, tls_key: PEM files.
         behind_tls_proxy: another program does TLS in front.
         hosts: names by which it is reached besides loopback's own; empty where it is not on loopback: any.
+        similar: folder of an index of past CVEs (`ctiforge classify index`); an item's page then shows those that are like it.
+        reports: folder of benchmark records that the pages show.
         session_hours: how long a sign-in on the pages lasts.
         limits: see `Limits`.
     """
@@ -80,6 +82,8 @@ class ServeSettings:
     tls_key: Path | None = None
     behind_tls_proxy: bool = False
     hosts: tuple[str, ...] = ()
+    similar: Path | None = None
+    reports: Path | None = None
     session_hours: float = 12.0
     limits: Limits = field(default_factory=Limits)
 

@@ -13,6 +13,7 @@ from ctiforge.triage.exploitation import RankReport, rank
 from ctiforge.triage.exporting import ExportSummary, export
 from ctiforge.triage.feed_import import import_advisories
 from ctiforge.triage.listing import QueueFilter, queue, show
+from ctiforge.triage.performance import CalibrationBin, DayOfWork, Performance, measure_performance
 from ctiforge.triage.reviewing import confirm, review, undo
 from ctiforge.triage.rules import TriageRules, load_rules
 from ctiforge.triage.store import TriageStore, open_store
@@ -32,11 +33,14 @@ __all__ = [
     "AuditEntry",
     "BrokenLink",
     "BulkResult",
+    "CalibrationBin",
     "ConflictError",
+    "DayOfWork",
     "DriftReport",
     "ExportSummary",
     "ImportReport",
     "ItemView",
+    "Performance",
     "PriorityPart",
     "QueueFilter",
     "QueueItem",
@@ -57,6 +61,7 @@ __all__ = [
     "history",
     "import_advisories",
     "load_rules",
+    "measure_performance",
     "open_store",
     "queue",
     "rank",
