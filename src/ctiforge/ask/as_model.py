@@ -46,7 +46,7 @@ class AskModel:
         settings = {
             "open_book": True,
             "knowledge_base": base.manifest.build,
-            "embeddings": base.has_embeddings,
+            "embeddings": self._answerer.reads_meaning,
             "sources": [f"{each.name} {each.version}".strip() for each in base.versions],
         }
         return ModelInfo("ctiforge-ask", "ask", digest=reader.digest, settings=settings)

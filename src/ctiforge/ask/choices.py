@@ -63,8 +63,13 @@ class ChoiceAnswerer:
     def __init__(self, base: KnowledgeBase, reader: ReaderModel | None = None) -> None:
         self.base = base
         self.reader = reader or load_reader()
-        self._finder = EvidenceFinder(base)
+        self._finder = EvidenceFinder(base, meaning=self.reader.reads_meaning)
         self._scored = lru_cache(maxsize=4096)(self._score)
+
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether embeddings are used: both knowledge base and reader must know them."""
+        return self._finder.meaning
 
     def answer(self, question: str, options: Sequence[str], *, threshold: float = 0.0) -> ChoiceAnswer:
         """Return the probabilities of the options and the passages that decided.
@@ -97,7 +102,7 @@ class ChoiceAnswerer:
         evidence = self._finder.find(question, options)
         features = read_features(evidence)
         negated = evidence.cues.negated
-        shares = self.reader.probabilities(features, negated=negated, meaning=self.base.has_embeddings)
+        shares = self.reader.probabilities(features, negated=negated, meaning=self.reads_meaning)
         scored = tuple(
             ScoredOption(text, float(share), _deciding(evidence, i))
             for i, (text, share) in enumerate(zip(options, shares, strict=True))

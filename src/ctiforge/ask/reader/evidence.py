@@ -98,10 +98,15 @@ class Evidence:
 
 
 class EvidenceFinder:
-    """Finds evidence in one knowledge base; safe to share between threads."""
+    """Finds evidence in one knowledge base; safe to share between threads.
 
-    def __init__(self, base: KnowledgeBase) -> None:
+    Args:
+        meaning: False leaves out embeddings where there are some.
+    """
+
+    def __init__(self, base: KnowledgeBase, *, meaning: bool = True) -> None:
         self.base = base
+        self.meaning = meaning and base.has_embeddings
         self.reader = PassageReader(base)
         self.sentences = SentenceVectors(base)
         usual = np.flatnonzero(base.rows_of_kinds(_KINDS))
@@ -116,7 +121,8 @@ class EvidenceFinder:
         words = search_terms(question)
         terms = base.rarity(words)
         scores = base.bm25(words)[allowed]
-        vectors = base.encode([question, *(f"{question} {option}" for option in options), *options])
+        texts = [question, *(f"{question} {option}" for option in options), *options]
+        vectors = base.encode(texts) if self.meaning else None
         cosines = None if vectors is None else base.cosines(vectors, allowed)
         read = [self._option(option, i, len(options), terms, allowed, cosines) for i, option in enumerate(options)]
         meaning = None if cosines is None else cosines[0]

@@ -57,6 +57,11 @@ class ReaderModel:
     about: Mapping[str, Any]
     digest: str
 
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether it learnt from embeddings; where it did not, it must be given none."""
+        return "meaning" in self.about.get("held_out", {})
+
     def probabilities(self, features: Floats, *, negated: bool, meaning: bool) -> npt.NDArray[np.float64]:
         """Return the probability of each option being the one that is asked for, float64, shape (options,)."""
         head = self.heads[("meaning" if meaning else "words") + ("-negated" if negated else "")]
