@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import uvloop
 from machine import describe_machine
 
 from ctiforge.classify import Classifier
@@ -159,7 +160,7 @@ def measure(feed: Path, model: str, clients: int, seconds: float) -> dict[str, A
     classifier.classify(texts[:200])
     before = library_rate(classifier, texts)
     with server(model) as (port, _):
-        load = asyncio.run(_under_load(port, texts, clients, seconds))
+        load = uvloop.run(_under_load(port, texts, clients, seconds))
     after = library_rate(classifier, texts)
     library = statistics.mean((before, after))
     rate = len(load.seconds) / seconds

@@ -229,6 +229,7 @@ def test_the_document_describes_what_there_is(client: TestClient) -> None:
                     assert set(response["content"]) == {"application/problem+json"}, path
 
 
+@pytest.mark.slow
 def test_embeddings_come_from_the_knowledge_bases_encoder(
     tmp_path: Path, inputs: BuildInputs, serve: Serve, settings: ServeSettings
 ) -> None:

@@ -38,9 +38,9 @@ _DEFAULTS: Final = (
 )
 
 
-def header(scope: Scope, name: bytes) -> str:
+def header(headers: Mapping[bytes, bytes], name: bytes) -> str:
     """Return a header's value, or an empty text."""
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return headers.get(name, b"").decode("latin-1")
 
 
 class _TooLargeError(HTTPException):
@@ -97,8 +97,9 @@ class Gate:
             self._metrics.on_answer(self._area(scope), status, self._clock() - begun)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, now: float) -> None:
-        self._check_origin(scope)
-        key = _key_of(scope)
+        headers = dict(scope["headers"])
+        self._check_origin(scope["method"], headers)
+        key = _key_of(headers)
         principal = self._state.authenticate(key)
         scope[PRINCIPAL] = principal
         if self._in_progress > self._limits.concurrent:
@@ -109,7 +110,7 @@ class Gate:
             raise Problem(429, f"more than {self._limits.requests_per_minute} requests a minute", name="rate", headers=seconds)
         if key and principal is None:
             raise Problem(401, "there is no such API key", name="wrong-key", headers={"WWW-Authenticate": "Bearer"})
-        length = header(scope, b"content-length")
+        length = header(headers, b"content-length")
         if length.isdecimal() and int(length) > self._limits.body_bytes:
             raise self._too_large()
         try:
@@ -123,18 +124,18 @@ class Gate:
         except TimeoutError:
             raise Problem(504, f"not done in {self._limits.seconds:g} seconds", name="timeout") from None
 
-    def _check_origin(self, scope: Scope) -> None:
+    def _check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Refuse names that another site may have pointed here (DNS rebinding), and writes that another site's page sends."""
-        host = header(scope, b"host")
+        host = header(headers, b"host")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         if self._names is not None and name.casefold() not in self._names:
             raise Problem(
                 421, f"this server is not {name[:100]!r}", name="wrong-host", fix="say --allow-host NAME when it starts"
             )
-        if scope["method"] in _SAFE:
+        if method in _SAFE:
             return
-        origin = header(scope, b"origin")
-        if (origin and urlsplit(origin).netloc != host) or header(scope, b"sec-fetch-site") in ("cross-site", "same-site"):
+        origin = header(headers, b"origin")
+        if (origin and urlsplit(origin).netloc != host) or header(headers, b"sec-fetch-site") in ("cross-site", "same-site"):
             raise Problem(403, "the request comes from a page of another site", name="cross-origin")
 
     def _too_large(self) -> Problem:
@@ -167,8 +168,8 @@ class Gate:
         return str(getattr(route, "path", "")) or ("/v1/classify" if scope["path"] == "/v1/classify" else "other")
 
 
-def _key_of(scope: Scope) -> str:
-    scheme, _, key = header(scope, b"authorization").partition(" ")
+def _key_of(headers: Mapping[bytes, bytes]) -> str:
+    scheme, _, key = header(headers, b"authorization").partition(" ")
     if key and scheme.casefold() == "bearer":
         return key.strip()
-    return header(scope, b"x-api-key")
+    return header(headers, b"x-api-key")

@@ -26,7 +26,8 @@ class Limits:
         seconds: for one request, reading its body included; reviews are never broken off.
         shutdown_seconds: for requests in progress when the server is asked to end.
         batch_texts, batch_wait_ms: short texts of several requests are classified together: so many at most, waiting so long at
-            most for others. While a batch is computed the next one gathers, so under load nobody waits in vain.
+            most for others. While a batch is computed the next one gathers. If a batch held all clients that
+            there are, nothing would be computed while they are answered.
     """
 
     body_bytes: int = 2_000_000
@@ -36,7 +37,7 @@ class Limits:
     concurrent: int = 256
     seconds: float = 60.0
     shutdown_seconds: int = 30
-    batch_texts: int = 128
+    batch_texts: int = 32
     batch_wait_ms: float = 2.0
 
 
