@@ -21,7 +21,7 @@ from ctiforge.serve.pages.rendering import STATIC_TYPES, static_bytes
 from ctiforge.serve.pages.report_pages import show_report, show_reports
 from ctiforge.serve.pages.review_form import ReviewForm
 from ctiforge.serve.pages.sign_in import SignIn
-from ctiforge.serve.pages.site import Site
+from ctiforge.serve.pages.site import PageHandler, Site
 from ctiforge.serve.pages.weakness_search import search_weaknesses
 from ctiforge.serve.problems import Problem
 
@@ -37,7 +37,7 @@ def add_pages(app: FastAPI, state: ServerState) -> None:
     """Add the pages to the application; they are no part of its OpenAPI document."""
     site = Site(state)
     sign_in, item, dashboards = SignIn(site), ItemPage(site), Dashboards(site)
-    pages = {
+    pages: dict[str, PageHandler] = {
         "/queue": partial(show_queue, site),
         "/items/{item_id:path}": item.show,
         "/weaknesses": partial(search_weaknesses, site),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -63,7 +63,7 @@ class Dashboards:
         except CtiforgeError as error:  # too few items is no failure of a page
             problem = f"{error.message}. Choose longer periods, or import more."
         panels = drift_panels(report) if report and report.periods else ()
-        choices = {"every": every, "by": by, "every_choices": _EVERY, "by_choices": _BY}
+        choices: dict[str, Any] = {"every": every, "by": by, "every_choices": _EVERY, "by_choices": _BY}
         return self._site.render(request, session, "drift.html", report=report, panels=panels, problem=problem, **choices)
 
     def _drift(self, every: str, by: str) -> DriftReport:
