@@ -113,7 +113,8 @@ def _open_book(result: dict[str, Any]) -> str:
         f"| {name} | {found['n']:,} | {found['accuracy']:.3f} | {found['interval_95'][0]:.3f} to {found['interval_95'][1]:.3f} |"
         for name, found in rows
     ]
-    gone = ", ".join(f"{name} ({count})" for name, count in list(result["missing_sources"].items())[:12])
+    commonest = sorted(result["missing_sources"].items(), key=lambda entry: (-entry[1], entry[0]))[:12]
+    gone = ", ".join(f"{name} ({count})" for name, count in commonest)
     settings = result["model"]["settings"]
     return "\n".join([
         f"Reader {result['model']['digest'][:12]}, {'with' if settings['embeddings'] else 'without'} embeddings; sources: "

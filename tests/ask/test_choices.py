@@ -110,6 +110,18 @@ def test_it_answers_benchmark_items_by_question_and_options(base: KnowledgeBase,
     assert not model.holds("T1")
 
 
+def test_options_that_are_as_likely_are_not_ranked_by_their_place(base: KnowledgeBase) -> None:
+    model = AskModel(base.root)
+    unknown = ("xyzzy", "plugh", "frotz", "gnusto")
+    named = []
+    for turn in range(4):
+        options = unknown[turn:] + unknown[:turn]
+        metadata = {"question": "Who?", "options": options, "choices": tuple("ABCD")}
+        generation = asyncio.run(model.generate(GenerationRequest(prompt="x", metadata=metadata)))
+        named.append([options["ABCD".index(letter)] for letter in generation.ranked])
+    assert named[1:] == named[:-1]
+
+
 def test_items_without_options_are_refused(base: KnowledgeBase) -> None:
     generation = asyncio.run(AskModel(base.root).generate(GenerationRequest(prompt="x", metadata={"question": "Why?"})))
     assert generation.error is not None

@@ -74,9 +74,9 @@ def test_an_oversized_body_is_refused_whether_it_says_so_or_not(serve: Serve, se
 
 
 def test_more_requests_than_the_rate_are_told_when_to_come_again(serve: Serve, settings: ServeSettings) -> None:
-    client = serve(replace(settings, limits=Limits(requests_per_minute=30)))
-    answers = [client.get("/healthz") for _ in range(5)]
-    assert [each.status_code for each in answers] == [200, 200, 200, 429, 429]
+    client = serve(replace(settings, limits=Limits(requests_per_minute=3)))
+    answers = [client.get("/healthz") for _ in range(3)]
+    assert [each.status_code for each in answers] == [200, 429, 429]
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert answers[-1].json()["type"] == "urn:ctiforge:problem:rate"
 

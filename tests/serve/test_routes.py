@@ -216,7 +216,7 @@ def test_a_configured_model_answers_chat(serve: Serve, settings: ServeSettings) 
     assert len(names) == 2
     assert names[1] == "ctiforge-ask"
     asked = {"model": names[0], "messages": [{"role": "user", "content": "which?"}]}
-    assert client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"] == "CWE-79"
+    assert client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"] == "Answer: CWE-79"
 
 
 def test_the_document_describes_what_there_is(client: TestClient) -> None:

@@ -46,7 +46,7 @@ class AskModel:
         settings = {
             "open_book": True,
             "knowledge_base": base.manifest.build,
-            "embeddings": self._answerer.by_meaning,
+            "embeddings": self._answerer.reads_meaning,
             "sources": [f"{each.name} {each.version}".strip() for each in base.versions],
         }
         return ModelInfo("ctiforge-ask", "ask", digest=reader.digest, settings=settings)
@@ -61,7 +61,8 @@ class AskModel:
             answer = await asyncio.to_thread(self._answer, str(request.metadata.get("question") or ""), options)
         except CtiforgeError as error:
             return _refused(error.message)
-        order = sorted(range(len(options)), key=lambda i: (-answer.options[i].probability, i))
+        # Of options that are as likely, the answerer has chosen one by what it says, not by where it stands.
+        order = sorted(range(len(options)), key=lambda i: (-answer.options[i].probability, i != answer.chosen, options[i]))
         ranked = tuple(letters[i] for i in order)
         return Generation(ranked[0], "stop", ranked=ranked, confidence=round(answer.options[order[0]].probability, 6))
 

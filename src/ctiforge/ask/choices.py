@@ -58,17 +58,18 @@ class ChoiceAnswerer:
 
     Args:
         reader: by default the one that comes with the package.
-
-    Attributes:
-        by_meaning: whether embeddings are read: the knowledge base has them, and the reader learnt with them.
     """
 
     def __init__(self, base: KnowledgeBase, reader: ReaderModel | None = None) -> None:
         self.base = base
         self.reader = reader or load_reader()
-        self.by_meaning = base.has_embeddings and self.reader.knows_meaning
-        self._finder = EvidenceFinder(base, meaning=self.by_meaning)
+        self._finder = EvidenceFinder(base, meaning=self.reader.reads_meaning)
         self._scored = lru_cache(maxsize=4096)(self._score)
+
+    @property
+    def reads_meaning(self) -> bool:
+        """Whether embeddings are used: both knowledge base and reader must know them."""
+        return self._finder.meaning
 
     def answer(self, question: str, options: Sequence[str], *, threshold: float = 0.0) -> ChoiceAnswer:
         """Return the probabilities of the options and the passages that decided.
@@ -101,7 +102,7 @@ class ChoiceAnswerer:
         evidence = self._finder.find(question, options)
         features = read_features(evidence)
         negated = evidence.cues.negated
-        shares = self.reader.probabilities(features, negated=negated, meaning=self.by_meaning)
+        shares = self.reader.probabilities(features, negated=negated, meaning=self.reads_meaning)
         scored = tuple(
             ScoredOption(text, float(share), _deciding(evidence, i))
             for i, (text, share) in enumerate(zip(options, shares, strict=True))

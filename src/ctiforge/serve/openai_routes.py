@@ -25,7 +25,7 @@ from ctiforge.serve.openai_chat import ASK_MODEL, Completion, complete_by_model,
 from ctiforge.serve.problems import Problem, problem_responses
 from ctiforge.serve.state import ServerState
 
-__all__ = ["ChatRequest", "EmbeddingsRequest", "router"]
+__all__ = ["EMBEDDING_MODEL", "ChatRequest", "ChatTurn", "EmbeddingsRequest", "router"]
 
 router = APIRouter(tags=["openai-compatible"])
 EMBEDDING_MODEL: Final = "all-MiniLM-L6-v2"

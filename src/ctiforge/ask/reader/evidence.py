@@ -101,12 +101,12 @@ class EvidenceFinder:
     """Finds evidence in one knowledge base; safe to share between threads.
 
     Args:
-        meaning: False reads by words alone, in a knowledge base with embeddings too.
+        meaning: False leaves out embeddings where there are some.
     """
 
     def __init__(self, base: KnowledgeBase, *, meaning: bool = True) -> None:
         self.base = base
-        self._meaning = meaning
+        self.meaning = meaning and base.has_embeddings
         self.reader = PassageReader(base)
         self.sentences = SentenceVectors(base)
         usual = np.flatnonzero(base.rows_of_kinds(_KINDS))
@@ -122,7 +122,7 @@ class EvidenceFinder:
         terms = base.rarity(words)
         scores = base.bm25(words)[allowed]
         texts = [question, *(f"{question} {option}" for option in options), *options]
-        vectors = base.encode(texts) if self._meaning else None
+        vectors = base.encode(texts) if self.meaning else None
         cosines = None if vectors is None else base.cosines(vectors, allowed)
         read = [self._option(option, i, len(options), terms, allowed, cosines) for i, option in enumerate(options)]
         meaning = None if cosines is None else cosines[0]

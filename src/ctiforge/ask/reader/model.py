@@ -58,8 +58,8 @@ class ReaderModel:
     digest: str
 
     @property
-    def knows_meaning(self) -> bool:
-        """Whether it was trained in a knowledge base with embeddings; else these would only mislead it."""
+    def reads_meaning(self) -> bool:
+        """Whether it learnt from embeddings; where it did not, it must be given none."""
         return "meaning" in self.about.get("held_out", {})
 
     def probabilities(self, features: Floats, *, negated: bool, meaning: bool) -> npt.NDArray[np.float64]:
