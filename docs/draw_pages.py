@@ -17,20 +17,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ctiforge.serve.settings import ServeSettings
-from ctiforge.triage import TriageRules, import_advisories, open_store, rank, review
-from ctiforge.triage.rules import DriftThresholds
+from ctiforge.triage import QueueFilter, import_advisories, open_store, queue, rank, review, show
+from ctiforge.triage.values import STATES
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = Path(__file__).parent / "pages"
 WIDTHS = (1280, 360)
 SCHEMES = ("light", "dark")
 PAGES = {
-    "sign-in": "/sign-in",
     "queue": "/queue",
     "item": "/items/CVE-2099-10010?at=3",
     "dashboards": "/dashboards?days=14",
-    "drift": "/drift",
     "ask": "/ask?q=what+is+the+difference+between+CWE-862+and+CWE-863%3F",
     "reports": "/reports",
     "report": "/reports/embedded-fast",
@@ -42,6 +42,8 @@ DECISIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("CVE-2099-10012", "correct", {"cwe_ids": ["CWE-120"], "reason": "copied without a look at the size"}),
     ("CVE-2099-10013", "accept", {}),
 )
+DRIFT = {"drift": "/drift"}
+_A_MONTH = 60
 _COLOURS = 128
 
 
@@ -54,11 +56,31 @@ def fill(folder: Path) -> Path:
     now = [datetime.now(UTC) - timedelta(days=6)]
     with open_store(folder / "triage.db", clock=lambda: now[0]) as store:
         import_advisories(store, [str(ROOT / "examples")], workers=1)
-        rank(store, actor="Ada Example", rules=TriageRules(drift=DriftThresholds(min_items=2)), kev=kev, epss=epss)
+        rank(store, actor="Ada Example", kev=kev, epss=epss)
         for item_id, verdict, options in DECISIONS:
             now[0] += timedelta(days=1)
             review(store, item_id, verdict, reviewer="Ada Example", **options)
     return folder / "triage.db"
+
+
+def fill_months(folder: Path) -> Path:
+    """Import the examples' texts again and again, as a feed over six months whose last ones have fewer kinds; for drift."""
+    with open_store(folder / "triage.db") as store:
+        texts = [show(store, each.id).advisory.description for each in queue(store, QueueFilter(states=STATES)).items]
+    feed = folder / "months.jsonl"
+    with feed.open("wb") as stream:
+        for number in range(6 * _A_MONTH):
+            month = number // _A_MONTH + 1
+            text = texts[number % (len(texts) if month < 5 else 4)]
+            row = {
+                "id": f"CVE-2099-{20001 + number}",
+                "description": text,
+                "published": f"2099-{month:02}-{number % 28 + 1:02}",
+            }
+            stream.write(orjson.dumps(row) + b"\n")
+    with open_store(folder / "months.db") as store:
+        import_advisories(store, [str(feed)], workers=1)
+    return folder / "months.db"
 
 
 @contextmanager
@@ -83,8 +105,8 @@ def served(settings: ServeSettings) -> Iterator[str]:
         thread.join()
 
 
-def draw(address: str, only: str | None) -> None:
-    """Photograph every page."""
+def draw(address: str, pages: dict[str, str], only: str | None) -> None:
+    """Photograph pages, those for which one has to be signed in after signing in."""
     from playwright.sync_api import sync_playwright
 
     TARGET.mkdir(exist_ok=True)
@@ -96,14 +118,15 @@ def draw(address: str, only: str | None) -> None:
                     base_url=address, color_scheme=scheme, viewport={"width": width, "height": 800 if width > 400 else 740}
                 )
                 page = context.new_page()
-                for name, path in PAGES.items():
-                    page.goto(path)
-                    if only in (None, name):
-                        photograph(page, TARGET / f"{name}-{scheme}-{width}.png")
-                    if name == "sign-in":
-                        page.fill("#key", "Ada Example")
-                        page.keyboard.press("Enter")
-                        page.wait_for_selector("h1:text('Queue')")
+                page.goto("/sign-in")
+                if only in (None, "sign-in"):
+                    photograph(page, TARGET / f"sign-in-{scheme}-{width}.png")
+                page.fill("#key", "Ada Example")
+                page.keyboard.press("Enter")
+                page.wait_for_selector("h1:text('Queue')")
+                for name in [name for name in pages if only in (None, name)]:
+                    page.goto(pages[name])
+                    photograph(page, TARGET / f"{name}-{scheme}-{width}.png")
                 context.close()
         browser.close()
 
@@ -122,7 +145,7 @@ def main() -> None:
     """Fill a store, serve it, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kb", type=Path, help="a knowledge base; without it one of CWE alone is built")
-    parser.add_argument("--only", choices=PAGES, help="this page only")
+    parser.add_argument("--only", choices=["sign-in", *PAGES, *DRIFT], help="this page only")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         db, kb = fill(Path(folder)), given.kb
@@ -133,7 +156,9 @@ def main() -> None:
             build_knowledge_base(BuildInputs(), kb, embeddings=False)
         settings = ServeSettings(store=str(db), kb=kb, embeddings=False, reports=ROOT / "benchmarks" / "records")
         with served(settings) as address:
-            draw(address, given.only)
+            draw(address, PAGES, given.only)
+        with served(ServeSettings(store=str(fill_months(Path(folder))))) as address:
+            draw(address, DRIFT, given.only)
 
 
 if __name__ == "__main__":

@@ -206,10 +206,10 @@ def test_a_form_that_is_too_large_is_refused(looking: Any) -> None:
 
 @pytest.mark.parametrize("name", ["csv", "cve-adp", "csaf", "stix", "sarif", "training"])
 def test_downloads(ada: Any, name: str) -> None:
-    ada.decide("accept", "CVE-2099-10001")
+    ada.decide("accept", "CVE-2099-10003")
     there = ada.get(f"/export/download?format={name}&state=accepted")
     assert there.status_code == 200
-    assert "CVE-2099-10001" in there.text
+    assert "CVE-2099-10003" in there.text
     assert "Ada" not in there.text
     assert re.fullmatch(
         rf'attachment; filename="decisions-\d{{4}}-\d\d-\d\d-{name}\.[\w.]+"', there.headers["content-disposition"]
@@ -267,13 +267,13 @@ def test_pages_are_no_part_of_the_api(app: Any) -> None:
 
 
 def test_similar_past_cves_come_from_the_index(settings: Any, keys: dict[str, str], tmp_path: Path, visiting: Any) -> None:
-    past = invented.write_feed(tmp_path / "past.jsonl", [invented.cve(77, invented.SQL, cna=("CWE-89",))])
+    past = invented.write_feed(tmp_path / "past.jsonl", [invented.cve(10077, f"{invented.SQL} again", cna=("CWE-89",))])
     model = load_model(settings.classifier)
     build_similar_index(read_raw_records([str(past)]), tmp_path / "index", model, catalogue=load_catalogue())
     with visiting(replace(settings, similar=tmp_path / "index")) as visitor:
         visitor.sign_in(keys["Ada"])
         page = visitor.get("/items/CVE-2099-10001").text
-    assert "CVE-2099-77" in page
+    assert "CVE-2099-10077" in page
     assert "CNA CWE-89" in page
 
 

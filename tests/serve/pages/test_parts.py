@@ -13,9 +13,9 @@ pytest.importorskip("fastapi")
 pytest.importorskip("sqlalchemy")
 
 from ctiforge.classify.prediction import EvidenceSpan
-from ctiforge.core.metrics import wilson_interval
+from ctiforge.core.metrics import Interval, wilson_interval
 from ctiforge.serve.keys import Principal
-from ctiforge.serve.pages.charts import CHART, calibration_marks, day_bars, nice_step
+from ctiforge.serve.pages.charts import CHART, calibration_marks, day_bars, drift_panels, nice_step
 from ctiforge.serve.pages.evidence_marks import mark_evidence
 from ctiforge.serve.pages.queue_query import STATE_CHOICES, QueueQuery, read_queue_query
 from ctiforge.serve.pages.rendering import item_address
@@ -25,7 +25,9 @@ from ctiforge.serve.pages.sessions import Sessions
 from ctiforge.serve.pages.site import local_path
 from ctiforge.serve.pages.weakness_tree import TreeNode, relation_words, weakness_trees
 from ctiforge.sources.cwe import load_catalogue
-from ctiforge.triage import CalibrationBin, DayOfWork
+from ctiforge.triage import CalibrationBin, DayOfWork, DriftReport
+from ctiforge.triage.drift import PeriodDrift
+from ctiforge.triage.drift_measures import Measure
 
 ADA = Principal("Ada", "reviewer")
 
@@ -149,6 +151,22 @@ def test_bars_stay_in_the_frame(counts: list[tuple[int, int, int]]) -> None:
         assert CHART.top - 0.02 <= y
         assert y + height <= CHART.bottom + 0.02
     assert 1 <= len(bars.x_ticks) <= 6
+
+
+@given(st.lists(st.tuples(st.floats(-2, 2), st.floats(0, 1)), min_size=1, max_size=30))
+def test_drift_panels_hold_intervals_and_thresholds(values: list[tuple[float, float]]) -> None:
+    periods = tuple(
+        PeriodDrift(
+            f"2099-{number:02}", 60, 0, (Measure("override", value, Interval(value - by, value + by), 0.15, value > by),)
+        )
+        for number, (value, by) in enumerate(values)
+    )
+    (panel,) = drift_panels(DriftReport("2098-12", 60, (*periods, PeriodDrift("2099-99", 3, 0, ()))))
+    assert len(panel.marks) == len(values)
+    assert len(panel.thresholds) == 2
+    edges = [edge for mark in panel.marks for edge in (mark.low, mark.high, mark.y)] + list(panel.thresholds)
+    assert all(14 <= edge <= 94 for edge in edges)
+    assert all(56 <= mark.x <= 472 for mark in panel.marks)
 
 
 @given(st.floats(0, 1e9))

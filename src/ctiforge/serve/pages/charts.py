@@ -35,6 +35,8 @@ class Frame:
 
 CHART: Final = Frame(48, 12, 472, 228)
 _SMALL: Final = Frame(56, 14, 472, 94)
+_LINE: Final = 14
+"""Height of a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One measure of drift over periods."""
+    """One measure of drift over periods; `zero` is the height of no drift."""
 
     name: str
     marks: tuple[Mark, ...]
+    zero: float
     thresholds: tuple[float, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -153,5 +156,7 @@ def _panel(report: DriftReport, name: str, places: Sequence[float], ticks: tuple
         )
         for place, period, each in found
     )  # fmt: skip
-    labels = tuple(Tick(y(value), f"{value:g}") for value in (0.0, *thresholds))
-    return Panel(name, marks, tuple(map(y, thresholds)), ticks, labels)
+    labels = [Tick(y(value), f"{value:g}") for value in thresholds]
+    if all(abs(each.at - y(0.0)) >= _LINE for each in labels):
+        labels.append(Tick(y(0.0), "0"))
+    return Panel(name, marks, y(0.0), tuple(map(y, thresholds)), ticks, tuple(labels))

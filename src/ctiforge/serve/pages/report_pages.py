@@ -16,7 +16,7 @@ from ctiforge.serve.pages.sessions import Session
 from ctiforge.serve.pages.site import Site
 from ctiforge.serve.problems import Problem
 
-__all__ = ["BenchmarkRecord", "read_records", "show_report", "show_reports"]
+__all__ = ["BenchmarkRecord", "TaskScore", "read_records", "show_report", "show_reports"]
 
 _FORMAT: Final = "ctiforge-benchmark/1"
 _MOST_BYTES: Final = 20_000_000
