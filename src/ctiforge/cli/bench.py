@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +12,9 @@ import orjson
 import typer
 from rich.console import Console
 
+from ctiforge.cli.extras import needing
 from ctiforge.cli.model_options import open_spec, read_options
-from ctiforge.core.errors import ExitCode, InputError, MissingExtraError, SettingError
+from ctiforge.core.errors import ExitCode, InputError, SettingError
 
 if TYPE_CHECKING:
     from ctiforge.bench.runner import RunReport
@@ -33,22 +33,10 @@ _ALIASES = typer.Option(help="ATT&CK Enterprise bundle (STIX JSON) whose group a
 _RUNS = typer.Argument(metavar="RUN...", help="Run folders.")
 
 
-@contextmanager
-def _extra() -> Iterator[None]:
-    """Turn a package that is missing into what to install."""
-    try:
-        yield
-    except ImportError as error:
-        package = (error.name or str(error)).split(".")[0]
-        if package == "ctiforge":
-            raise  # a bug of ours
-        raise MissingExtraError(package, "bench") from None
-
-
 @app.command("ls")
 def list_all(as_json: Annotated[bool, _JSON] = False) -> None:
     """List tasks, protocols and extraction rules."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.extract import RULES
         from ctiforge.bench.protocol import PROTOCOLS
         from ctiforge.bench.tasks import TASKS
@@ -84,7 +72,7 @@ def fetch(
     from_dir: Annotated[Path | None, typer.Option(help="Folder that has the files; they are checked and copied.")] = None,
 ) -> None:
     """Fetch task files from where they are published: licence shown, digest checked. Goes to the network."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.fetch import fetch_task_files
     for fetched in fetch_task_files(tasks, out, base_url=mirror, from_dir=from_dir):
         typer.echo(f"{fetched.path}  {fetched.how}  sha256 {fetched.sha256}")
@@ -125,7 +113,7 @@ def run(
 
     Exit code 5: some requests failed and their trials have no score; the same command asks for these again.
     """
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.open_book import page_notes, pages_in_index
         from ctiforge.bench.protocol import customize, find_protocol
         from ctiforge.bench.runner import prepare_tasks, run_benchmark
@@ -222,7 +210,7 @@ def _flagged(path: Path) -> frozenset[str]:
 @app.command("models")
 def models() -> None:
     """Say how models are named."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.models.registry import SPECS
     own = {"embedded[:NAME|PATH][@POLICY]": "ctiforge's own classifier, for root cause mapping; policy nvd unless named"}
     own["ask[:KB]"] = "multiple choice from a knowledge base, open book; the folder may also be named with --kb"
@@ -242,7 +230,7 @@ def rescore(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Score anybody's predictions again, under one rule and under every other."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.rescore import run_rescore
         from ctiforge.bench.rescore_table import render_rescore
         from ctiforge.bench.runner import prepare_like
@@ -263,11 +251,11 @@ def report(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Show the records of one or more runs."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.report import load_record, render_markdown, write_html
     records = [load_record(folder) for folder in runs]
     if html:
-        with _extra():
+        with needing("bench"):
             write_html(records, html)
         typer.echo(f"{html}: open it in a browser", err=True)
     if markdown:
@@ -282,7 +270,7 @@ def compare(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Compare runs item by item: difference with interval, McNemar's test, Holm's correction over all comparisons."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.compare import compare_many, to_json
         from ctiforge.bench.comparison_table import render_comparison
     if len(runs) < 2:
@@ -300,7 +288,7 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(help="Write the page here instead of printing it.")] = None,
 ) -> None:
     """Render the leaderboard: records measured here, and the published figures of others, marked as such."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.leaderboard import load_published, render_leaderboard
         from ctiforge.bench.report import load_record
         from ctiforge.core.files import write_text
@@ -317,7 +305,7 @@ def model_index(
     name: Annotated[str, typer.Option(help="The model's name on its card.")],
 ) -> None:
     """Print the run as a Hugging Face model-index block (YAML) for a model card."""
-    with _extra():
+    with needing("bench"):
         from ctiforge.bench.model_index import render_model_index
         from ctiforge.bench.report import load_record
     typer.echo(render_model_index(load_record(run_folder), name), nl=False)

@@ -17,8 +17,6 @@ __all__ = ["Training", "check_memory", "plan_recipe", "plan_training"]
 
 _COMPLETION_SHARE = 8
 """Of an example's tokens, one in so many is taken to be of the completion."""
-
-
 _RUNTIME = 0.5e9
 """Bytes that a process with torch takes without a tensor."""
 _HELD = MappingProxyType({("gpu", False): 1.1, ("gpu", True): 1.1, ("cpu", False): 2.2, ("cpu", True): 6.2})
