@@ -2,8 +2,8 @@
 #   make demo    make test
 #
 # Three environments, on purpose. The demo runs in .venv-demo, which holds the light core and nothing else, so that it shows
-# what a user gets and fails when the core needs a package that only developers have; .venv-queue has the extra `serve` and
-# nothing else, for the same reason. Everything else runs in .venv.
+# what a user gets and fails when the core needs a package that only developers have; .venv-queue has what a
+# review queue in a browser needs and nothing else, for the same reason. Everything else runs in .venv.
 # Stamp files inside them make the second run quick; a change of pyproject.toml or constraints.txt installs again.
 
 ifeq ($(origin PYTHON),undefined)
@@ -82,7 +82,7 @@ $(DEMO_VENV)/.installed: pyproject.toml | python
 
 $(QUEUE_VENV)/.installed: pyproject.toml | python
 	$(PYTHON) -m venv $(QUEUE_VENV)
-	$(QUEUE_VENV)/bin/python $(INSTALL) -e '.[serve]'
+	$(QUEUE_VENV)/bin/python $(INSTALL) -e '.[triage,web]'
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints.txt) | python

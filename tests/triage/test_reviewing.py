@@ -162,7 +162,7 @@ def test_bulk_acceptance_is_one_act_that_can_be_taken_back(filled: TriageStore, 
 @pytest.mark.parametrize(("given", "says"), [({"min_probability": 0.5}, "not from 0.9"), ({"reason": ""}, "needs a reason")])
 def test_bulk_acceptance_has_limits(given: dict[str, Any], says: str, filled: TriageStore) -> None:
     with pytest.raises(SettingError, match=says):
-        bulk_accept(filled, **({"min_probability": 0.95, "reviewer": "Ada", "reason": "sure"} | given))
+        bulk_accept(filled, **(dict[str, Any](min_probability=0.95, reviewer="Ada", reason="sure") | given))
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ is judged. Sources: Yurdakul 2018, Statistical Properties of Population Stabilit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -127,25 +127,26 @@ def text_shift(reference: Doubles, period: Doubles, threshold: float) -> Measure
     """
     generator = np.random.default_rng(_SEED)
 
-    def mean(vectors: Doubles, number: int) -> Doubles:
-        weights = generator.multinomial(number, np.full(len(vectors), 1 / len(vectors))) / number
+    def means(vectors: Doubles, number: int) -> Doubles:
+        weights = generator.multinomial(number, np.full(len(vectors), 1 / len(vectors)), _SAMPLES // 5) / number
         drawn: Doubles = weights @ vectors
         return drawn
 
     n, m = len(reference), len(period)
-    same = _repeat(lambda: cosine_distance(mean(reference, n), mean(reference, m)))
-    drawn = _repeat(lambda: cosine_distance(mean(reference, n), mean(period, m)))
+    same = _cosine_distances(means(reference, n), means(reference, m))
+    drawn = _cosine_distances(means(reference, n), means(period, m))
     noise = float(same.mean())
     return _measure(
         "text_shift", cosine_distance(reference.mean(axis=0), period.mean(axis=0)) - noise, drawn - 2 * noise, threshold
     )
 
 
-def _repeat(draw: Callable[[], float], times: int = _SAMPLES // 5) -> Doubles:
-    return np.array([draw() for _ in range(times)])
-
-
 def cosine_distance(one: Doubles, other: Doubles) -> float:
     """Return 1 - cosine; 0 where one of them is the zero vector."""
-    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
-    return 1 - float(one @ other) / lengths if lengths else 0.0
+    return float(_cosine_distances(one[None], other[None])[0])
+
+
+def _cosine_distances(one: Doubles, other: Doubles) -> Doubles:
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    cosines: Doubles = (one * other).sum(axis=1) / np.where(lengths, lengths, 1)
+    return np.where(lengths, 1 - cosines, 0.0)

@@ -122,6 +122,7 @@ def check_misp(text: str) -> Any:
     pymisp = pytest.importorskip("pymisp")
     from pymisp.tools import AttributeValidationTool
 
+    validate: Callable[[str, str], object] = AttributeValidationTool.validate
     made = _document(text)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -134,7 +135,7 @@ def check_misp(text: str) -> Any:
                 added = strict.add_attribute(attribute["object_relation"], value=attribute["value"])
                 assert (added.type, added.category) == (attribute["type"], attribute["category"])
                 assert attribute["value"].strip()
-                assert AttributeValidationTool.validate(added.type, added.value) is True, attribute
+                assert validate(added.type, added.value) is True, attribute
             strict.to_json()
     return event
 
