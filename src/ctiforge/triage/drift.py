@@ -140,7 +140,7 @@ def _samples(store: TriageStore, every: str, by: str) -> tuple[dict[str, _Sample
         thresholds = rules_in_force(connection).drift
         with connection.execute(query) as rows:
             for row in rows:
-                values = row._asdict()
+                values = dict(zip(names, row, strict=True))
                 if period := _period(values[by], every):
                     found.setdefault(period, []).append(values)
     # Sorted here: told to sort, SQLite goes by the key and reads every whole row.
