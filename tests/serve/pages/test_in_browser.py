@@ -41,6 +41,12 @@ def signed_in(page: Any, keys: dict[str, str]) -> Any:
     return page
 
 
+def shown(page: Any, selector: str) -> None:
+    """Wait for a part of a page, and until its scripts listen: what is typed before that is lost."""
+    page.wait_for_selector(selector)
+    page.wait_for_load_state()
+
+
 def test_a_morning_by_keyboard(signed_in: Any, queue_db: Path, tmp_path: Path) -> None:
     page = signed_in
     page.keyboard.press("/")
@@ -52,29 +58,29 @@ def test_a_morning_by_keyboard(signed_in: Any, queue_db: Path, tmp_path: Path) -
     page.keyboard.press("j")
     page.keyboard.press("k")
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:text('CVE-2099-10001')")
+    shown(page, "h1:text('CVE-2099-10001')")
     page.keyboard.press("a")
-    page.wait_for_selector("text=CVE-2099-10001 accepted: CWE-89")
+    shown(page, "text=CVE-2099-10001 accepted: CWE-89")
     second = page.locator("h1").inner_text()
     page.keyboard.press("u")
-    page.wait_for_selector("text=CVE-2099-10001 taken back")
+    shown(page, "text=CVE-2099-10001 taken back")
     page.keyboard.press("j")
-    page.wait_for_selector(f"h1:text('{second}')")
+    shown(page, f"h1:text('{second}')")
     page.keyboard.press("c")
     page.keyboard.type("use after")
-    page.wait_for_selector("#found:not([hidden]) >> text=CWE-416")
+    shown(page, "#found:not([hidden]) >> text=CWE-416")
     page.keyboard.press("Enter")
     page.keyboard.type("787")
-    page.wait_for_selector("#found:not([hidden]) >> text=CWE-787")
+    shown(page, "#found:not([hidden]) >> text=CWE-787")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    page.wait_for_selector(f"text={second} corrected: CWE-416, CWE-787")
+    shown(page, f"text={second} corrected: CWE-416, CWE-787")
     third = page.locator("h1").inner_text()
     page.keyboard.press("r")
     page.keyboard.type("the text does not say what went wrong")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_selector(f"text={third} rejected")
+    shown(page, f"text={third} rejected")
     with open_store(queue_db) as store:
         assert show(store, second).item.cwe_ids == ("CWE-416", "CWE-787")
         assert [each.act for each in show(store, "CVE-2099-10001").reviews] == ["accept", "undo"]
@@ -93,12 +99,12 @@ def test_bulk_acceptance_by_keyboard(signed_in: Any, queue_db: Path) -> None:
     with open_store(queue_db) as store:
         rank(store, actor="lead", rules=TriageRules(bulk_min_probability=0.5))
     page.click("text=Accept in bulk")
-    page.wait_for_selector("h1:text('Accept in bulk')")
+    shown(page, "h1:text('Accept in bulk')")
     page.keyboard.press("/")
     page.wait_for_function("document.activeElement.name === 'min'")
     page.keyboard.type("0.8")
     page.keyboard.press("Enter")
-    page.wait_for_selector("h2:text('2 suggestions would be accepted')")
+    shown(page, "h2:text('2 suggestions would be accepted')")
     page.keyboard.press("r")
     page.wait_for_function("document.activeElement.name === 'reason'")
     page.keyboard.type("routine")
@@ -111,12 +117,12 @@ def test_bulk_acceptance_by_keyboard(signed_in: Any, queue_db: Path) -> None:
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.wait_for_selector("text=2 suggestions accepted in bulk")
+    shown(page, "text=2 suggestions accepted in bulk")
     with open_store(queue_db) as store:
         assert [each.actor for each in history(store) if each.action == "bulk-accept"] == ["Ada"]
         assert show(store, "CVE-2099-10001").item.state == "accepted"
     page.keyboard.press("u")
-    page.wait_for_selector("text=2 items are again what they were before")
+    shown(page, "text=2 items are again what they were before")
     with open_store(queue_db) as store:
         assert show(store, "CVE-2099-10001").item.state == "open"
         assert verify(store).broken is None
@@ -128,12 +134,12 @@ def test_asking_shows_what_is_cited(signed_in: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("what is CWE-903?")
     page.keyboard.press("Enter")
-    page.wait_for_selector("h2:text('Answer')")
+    shown(page, "h2:text('Answer')")
     page.click(".cite >> nth=0")
     assert page.evaluate("location.hash") == "#cite-1"
     assert "CWE-903" in page.locator("#cite-1").inner_text()
     page.goto("/ask?q=who+won+the+regatta+in+Dublin+last+summer%3F")
-    page.wait_for_selector("text=The knowledge base does not say")
+    shown(page, "text=The knowledge base does not say")
 
 
 def test_single_keys_can_be_switched_off(signed_in: Any) -> None:
@@ -173,7 +179,7 @@ def test_somebody_was_faster(signed_in: Any, queue_db: Path) -> None:
     with open_store(queue_db) as store:
         review(store, "CVE-2099-10003", "accept", reviewer="Grace", version=1)
     page.keyboard.press("a")
-    page.wait_for_selector("[role=alert] >> text=Grace has accepted it")
+    shown(page, "[role=alert] >> text=Grace has accepted it")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -190,7 +196,7 @@ def test_axe_finds_nothing_serious(chromium: Any, served: str, keys: dict[str, s
     found += _serious(axe, page, "/sign-in")
     page.fill("#key", keys["Ada"])
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:text('Queue')")
+    shown(page, "h1:text('Queue')")
     for address in PAGES:
         page.goto(address)
         found += _serious(axe, page, address)
