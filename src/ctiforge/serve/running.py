@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -48,6 +49,7 @@ def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None
     limits = settings.limits
     config = uvicorn.Config(
         app,
+        http=_protocol(),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -67,6 +69,15 @@ def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None
 
     with listening, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(serving())
+
+
+def _protocol() -> Any:
+    """Return the class that speaks HTTP, or the name by which uvicorn chooses one where httptools is not installed."""
+    try:
+        from ctiforge.serve.one_write import OneWriteProtocol
+    except ImportError:
+        return "auto"
+    return OneWriteProtocol
 
 
 def _listen(host: str, port: int) -> socket.socket:
