@@ -1,8 +1,9 @@
 # Two commands do everything on a machine with Python 3.11 or newer, make and a package index:
 #   make demo    make test
 #
-# Two environments, on purpose. The demo runs in .venv-demo, which holds the light core and nothing else, so that it shows
-# what a user gets and fails when the core needs a package that only developers have. Everything else runs in .venv.
+# Three environments, on purpose. The demo runs in .venv-demo, which holds the light core and nothing else, so that it shows
+# what a user gets and fails when the core needs a package that only developers have; .venv-queue has the extra `serve` and
+# nothing else, for the same reason. Everything else runs in .venv.
 # Stamp files inside them make the second run quick; a change of pyproject.toml or constraints.txt installs again.
 
 ifeq ($(origin PYTHON),undefined)
@@ -16,6 +17,7 @@ CONSTRAINTS ?= constraints.txt
 
 VENV := .venv
 DEMO_VENV := .venv-demo
+QUEUE_VENV := .venv-queue
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 2
@@ -23,16 +25,22 @@ PYTEST_ARGS ?=
 # Real data is never part of the repository; see CONTRIBUTING.md.
 DATA ?= $(or $(CTIFORGE_SHARED_DATA),../shared/data)
 BENCH_ARGS ?=
+SERVE_ARGS ?= --as '$(or $(USER),local user)'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo setup test test-slow lint types format bench constraints clean python
+.PHONY: help demo queue setup test test-slow lint types format bench constraints clean python
 
 help: ## list the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(DEMO_VENV)/.installed ## classify the invented advisories in examples/ with the light core
 	$(DEMO_VENV)/bin/ctiforge classify examples/ --output table --rejects $(DEMO_VENV)/rejects.jsonl
+	@printf '\nTo decide on these advisories in a browser, offline, at http://127.0.0.1:8765:\n  make queue\n'
+
+queue: $(QUEUE_VENV)/.installed ## a review queue with examples/ in it, in a browser: http://127.0.0.1:8765
+	$(QUEUE_VENV)/bin/ctiforge triage import examples/ --db $(QUEUE_VENV)/triage.db --rejects $(QUEUE_VENV)/rejects.jsonl
+	$(QUEUE_VENV)/bin/ctiforge serve --db $(QUEUE_VENV)/triage.db $(SERVE_ARGS)
 
 setup: $(VENV)/.installed ## make the development environment in .venv
 
@@ -64,12 +72,17 @@ constraints: $(VENV)/.installed ## write constraints.txt from the development en
 	mv constraints.txt.part constraints.txt
 
 clean: ## remove the environments, caches and build outputs
-	rm -rf $(VENV) $(DEMO_VENV) build dist runs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO_VENV) $(QUEUE_VENV) build dist runs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEMO_VENV)/.installed: pyproject.toml | python
 	$(PYTHON) -m venv $(DEMO_VENV)
 	$(DEMO_VENV)/bin/python $(INSTALL) -e .
+	@touch $@
+
+$(QUEUE_VENV)/.installed: pyproject.toml | python
+	$(PYTHON) -m venv $(QUEUE_VENV)
+	$(QUEUE_VENV)/bin/python $(INSTALL) -e '.[serve]'
 	@touch $@
 
 $(VENV)/.installed: pyproject.toml $(wildcard constraints.txt) | python

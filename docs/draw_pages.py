@@ -29,6 +29,7 @@ WIDTHS = (1280, 360)
 SCHEMES = ("light", "dark")
 PAGES = {
     "queue": "/queue",
+    "bulk": "/bulk?min=0.9",
     "item": "/items/CVE-2099-10010?at=3",
     "dashboards": "/dashboards?days=14",
     "ask": "/ask?q=what+is+the+difference+between+CWE-862+and+CWE-863%3F",

@@ -93,7 +93,9 @@ def test_machines_get_json() -> None:
 def test_a_conflict_has_an_exit_code_of_its_own() -> None:
     run("review", "accept", A, "--version", "1")
     assert failed("review", "accept", A, "--version", "1", "--as", "Ben").exit_code == 8
-    assert "nobody is named" in str(failed("review", "accept", "CVE-2099-10002", "--as", ""))
+    assert "look at it again: ctiforge triage show " + A in str(failed("review", "accept", A, "--version", "1", "--as", "Ben"))
+    assert "say who decides: --as NAME" in str(failed("review", "accept", "CVE-2099-10002", "--as", ""))
+    assert "say why: --reason TEXT" in str(failed("review", "reject", A))
 
 
 @pytest.mark.usefixtures("filled")

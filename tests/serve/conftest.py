@@ -104,10 +104,16 @@ def _served(settings: ServeSettings, *options: str) -> Iterator[Served]:
 
 
 @pytest.fixture
-def served(settings: ServeSettings) -> Iterator[Callable[..., Served]]:
-    """Start `ctiforge serve` for real, on a free port; it ends with the test."""
+def serving() -> Iterator[Callable[..., Served]]:
+    """Start `ctiforge serve` for real with settings and options, on a free port; it ends with the test."""
     with ExitStack() as stack:
-        yield lambda *options: stack.enter_context(_served(settings, *options))
+        yield lambda settings, *options: stack.enter_context(_served(settings, *options))
+
+
+@pytest.fixture
+def served(settings: ServeSettings, serving: Callable[..., Served]) -> Callable[..., Served]:
+    """The same with the settings of this test."""
+    return lambda *options: serving(settings, *options)
 
 
 @pytest.fixture

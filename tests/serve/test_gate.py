@@ -53,8 +53,18 @@ def test_each_role_may_what_it_may(guarded: TestClient, keys: dict[Role, str]) -
     done = guarded.post("/v1/reviews", json=REVIEW, headers=bearer(keys["reviewer"]))
     assert (done.status_code, done.json()["reviewer"]) == (201, "Vera")
     bulk = {"min_probability": 0.9, "reason": "routine"}
-    assert guarded.post("/v1/bulk-accept", json=bulk, headers=bearer(keys["reviewer"])).status_code == 403
-    assert guarded.post("/v1/bulk-accept", json=bulk, headers=bearer(keys["admin"])).status_code in (200, 422)
+    assert guarded.post("/v1/bulk-accept", json=bulk, headers=bearer(keys["reader"])).status_code == 403
+    tried = guarded.post("/v1/bulk-accept", json=bulk, headers=bearer(keys["reviewer"])).json()
+    assert tried["bulk_id"] == 0
+    really = bulk | {"dry_run": False}
+    refused = guarded.post("/v1/bulk-accept", json=really | {"expected": "another"}, headers=bearer(keys["reviewer"]))
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:ctiforge:problem:changed")
+    done = guarded.post("/v1/bulk-accept", json=really | {"expected": tried["digest"]}, headers=bearer(keys["admin"])).json()
+    assert done["item_ids"] == tried["item_ids"]
+    undo = f"/v1/bulk-undo/{done['bulk_id']}"
+    assert guarded.post(undo, headers=bearer(keys["reviewer"])).status_code == 403
+    assert guarded.post(undo, headers=bearer(keys["admin"])).json()["item_ids"] == done["item_ids"]
+    assert guarded.post("/v1/bulk-undo/9", headers=bearer(keys["reviewer"])).status_code == 404
 
 
 def test_a_revoked_key_is_refused_at_once(guarded: TestClient, keys: dict[Role, str], tmp_path: Path) -> None:

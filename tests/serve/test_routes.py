@@ -108,6 +108,27 @@ def test_what_is_not_configured_says_so(serve: Serve, settings: ServeSettings) -
     assert bare.get("/readyz").json()["queue"] is False
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"act": "reject", "item_id": "CVE-2099-10001"},
+        {"act": "accept", "item_id": "CVE-2099-10003"},
+        {"act": "correct", "item_id": "CVE-2099-10001"},
+        {"act": "correct", "item_id": "CVE-2099-10001", "cwe_ids": ["CWE-119"]},
+        {"act": "correct", "item_id": "CVE-2099-10001", "cwe_ids": ["qqqqqqq"]},
+        {"act": "undo", "item_id": "CVE-2099-10001"},
+        {"act": "accept", "item_id": "CVE-2099-99999"},
+    ],
+    ids=["reason", "abstained", "entries", "discouraged", "unknown-entry", "undo", "unknown-item"],
+)
+def test_what_to_do_is_said_in_words_not_options(client: TestClient, asked: dict[str, Any]) -> None:
+    answer = client.post("/v1/reviews", json={"version": 1, **asked})
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["fix"]
+    assert "--" not in answer.text
+    assert "ctiforge " not in answer.text
+
+
 def test_the_queue_has_pages_filters_and_items(client: TestClient) -> None:
     page = client.get("/v1/queue", params={"limit": 3, "text": "login"}).json()
     assert len(page["items"]) == 3

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ctiforge.core.errors import InputError, SettingError
+from ctiforge.core.metrics import Interval
 from ctiforge.triage import TriageStore, drift, review
+from ctiforge.triage.drift import EVERY, DriftReport, PeriodDrift, _period
 from ctiforge.triage.drift_measures import (
+    Measure,
     bin_confidences,
     bin_labels,
     population_stability_index,
@@ -18,6 +24,7 @@ from ctiforge.triage.drift_measures import (
     text_shift,
 )
 from ctiforge.triage.drift_plot import draw_drift
+from ctiforge.triage.drift_texts import TextShifts
 
 
 def test_the_index_is_that_of_the_definition() -> None:
@@ -91,14 +98,54 @@ def test_the_period_that_changed_is_named(filled: TriageStore, tiny_model: Path)
     assert picture == draw_drift(report)
     assert "2099-03" in picture
     assert not drift(filled, reference="2099-03..2099-03", model=None).drifted
+    by_week = drift(filled, every="week", model=None)
+    assert (by_week.reference, [each.period for each in by_week.periods]) == ("2099-W02", ["2099-W07", "2099-W11", "2099-W15"])
+    assert by_week.newest_judged is not None
+    assert set(by_week.newest_judged.alarms) == set(changed.alarms) - {"text_shift"}
     assert [each.period for each in drift(filled, every="quarter", model=None, reference="2099-Q1").periods] == ["2099-Q2"]
+
+
+def test_texts_are_read_again_only_where_they_changed(
+    filled: TriageStore, feed: Any, invented: SimpleNamespace, tiny_model: Path
+) -> None:
+    texts = TextShifts(str(tiny_model))
+    first = drift(filled, texts=texts)
+    assert first == drift(filled, model=str(tiny_model))
+    vectors, read = texts._vectors, []
+    texts._vectors = lambda store, rows: read.append(len(rows)) or vectors(store, rows)  # type: ignore[method-assign, func-returns-value]
+    review(filled, "CVE-2099-10000", "accept", reviewer="Ada")
+    assert drift(filled, texts=texts) == first
+    assert read == []
+    changed = [
+        invented.cve(10060 + n, "another text altogether", published="2099-02-10T00:00:00Z", modified="2099-06-01")
+        for n in range(60)
+    ]
+    feed(filled, *changed)
+    assert drift(filled, texts=texts).periods[0].alarms != first.periods[0].alarms
+    assert read == [60]
+
+
+@given(st.dates(date(1, 1, 4), date(9999, 12, 26)), st.sampled_from(EVERY))
+def test_periods_sort_as_days_do(day: date, every: str) -> None:
+    later = day + timedelta(days=1)
+    assert _period(day.isoformat(), every) <= _period(later.isoformat(), every)
+    assert _period("soon", every) == ""
+
+
+def test_the_picture_labels_the_newest_period_and_not_too_many() -> None:
+    measure = Measure("label_psi", 0.1, Interval(0.05, 0.3), 0.2, alarms=False)
+    names = [f"2099-W{week:02}" for week in range(1, 53)]
+    picture = draw_drift(DriftReport("2098-W52", 60, tuple(PeriodDrift(name, 60, 0, (measure,)) for name in names)))
+    labels = [name for name in names if name in picture]
+    assert labels[-1] == "2099-W52"
+    assert 12 < len(labels) <= 24
 
 
 def test_what_cannot_be_compared_says_so(quick_store: TriageStore, filled: TriageStore) -> None:
     with pytest.raises(InputError, match="has 0 items"):
         drift(filled, reference="1999-01", model=None)
-    with pytest.raises(SettingError, match="week"):
-        drift(filled, every="week")
+    with pytest.raises(SettingError, match="fortnight"):
+        drift(filled, every="fortnight")
     with pytest.raises(SettingError, match="mood"):
         drift(filled, by="mood")
 

@@ -9,12 +9,14 @@ from sqlalchemy import func, select
 
 from ctiforge.core.errors import CatalogueError, SettingError
 from ctiforge.triage import (
+    BulkChangedError,
     ConflictError,
     QueueFilter,
     TriageRules,
     TriageStore,
     UnknownItemError,
     bulk_accept,
+    bulk_acts,
     bulk_undo,
     confirm,
     history,
@@ -138,14 +140,20 @@ def test_bulk_acceptance_is_one_act_that_can_be_taken_back(filled: TriageStore, 
     tried = bulk_accept(filled, min_probability=0.6, reviewer="Ada", reason="sure", dry_run=True)
     assert (tried.bulk_id, set(tried.item_ids)) == (0, {A, "CVE-2099-10003"})
     assert verify(filled).reviews == 0
-    done = bulk_accept(filled, min_probability=0.6, reviewer="Ada", reason="sure")
+    with pytest.raises(BulkChangedError, match="2 items would be accepted now"):
+        bulk_accept(filled, min_probability=0.6, reviewer="Ada", reason="sure", expected="what was seen before")
+    assert bulk_acts(filled) == ()
+    done = bulk_accept(filled, min_probability=0.6, reviewer="Ada", reason="sure", expected=tried.digest)
     assert (done.bulk_id, done.item_ids) == (1, tried.item_ids)
     assert 0 < done.expected_wrong < 1
     review(filled, A, "correct", reviewer="Ben", cwe_ids=["CWE-79"])
+    (act,) = bulk_acts(filled)
+    assert (act.reviewer, act.reason, act.items, act.standing) == ("Ada", "sure", 2, 1)
     undone = bulk_undo(filled, 1, reviewer="Ada", reason="too early")
     assert (undone.item_ids, undone.left) == (("CVE-2099-10003",), (A,))
     assert show(filled, A).item.state == "corrected"
     assert show(filled, "CVE-2099-10003").item.state == "open"
+    assert [each.standing for each in bulk_acts(filled)] == [0]
     with pytest.raises(UnknownItemError, match="no bulk acceptance 7"):
         bulk_undo(filled, 7, reviewer="Ada")
     assert verify(filled).broken is None

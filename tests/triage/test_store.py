@@ -15,7 +15,7 @@ from ctiforge.triage.record_json import (
     prediction_from_json,
     prediction_json,
 )
-from ctiforge.triage.schema import chain_head, metadata
+from ctiforge.triage.schema import chain_head, metadata, queue_index
 
 ADVISORY = Advisory(
     id="CVE-2099-1",
@@ -70,11 +70,29 @@ def test_a_new_database_and_an_upgraded_one_are_alike(database: str, monkeypatch
 
     with open_store(database):
         pass
-    monkeypatch.setattr(migrations, "UPGRADES", (upgrade,))
+    monkeypatch.setattr(migrations, "UPGRADES", (*migrations.UPGRADES, upgrade))
     for _ in range(2):
         with open_store(database) as store, store.reading() as connection:
             assert "note" in [column["name"] for column in inspect(connection).get_columns("settings")]
-            assert connection.execute(chain_head.select()).one().schema_version == 2
+            assert connection.execute(chain_head.select()).one().schema_version == 1 + len(migrations.UPGRADES)
+
+
+def test_a_store_of_version_1_gets_the_index_of_the_queue(database: str) -> None:
+    def indexes(store: TriageStore) -> list[tuple[str | None, list[str | None]]]:
+        with store.reading() as connection:
+            return sorted((each["name"], each["column_names"]) for each in inspect(connection).get_indexes("items"))
+
+    with open_store(database) as store:
+        fresh = indexes(store)
+        if store.engine.dialect.name == "sqlite":
+            with store.writing() as transaction:
+                queue_index.drop(transaction.connection)
+                transaction.connection.exec_driver_sql("CREATE INDEX items_by_priority ON items (state, base_priority)")
+        with store.writing() as transaction:
+            transaction.connection.execute(update(chain_head).values(schema_version=1))
+    with open_store(database) as store:
+        assert indexes(store) == fresh
+        assert fresh
 
 
 def test_the_tables_are_those_of_the_schema(store: TriageStore) -> None:

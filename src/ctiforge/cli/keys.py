@@ -26,7 +26,9 @@ _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The person; 
 @app.command()
 def add(
     name: _NameArgument,
-    role: Annotated[str, typer.Option(help="reader: sees. reviewer: also decides. admin: also decides in bulk.")] = "reader",
+    role: Annotated[
+        str, typer.Option(help="reader: sees. reviewer: also decides. admin: also takes back others' bulk acceptances.")
+    ] = "reader",
     keys: KeysOption = None,
     as_json: JsonFlag = False,
 ) -> None:

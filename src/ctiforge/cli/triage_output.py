@@ -75,13 +75,16 @@ def export(
 
 def drift(
     db: DbOption = None,
-    every: Annotated[str, typer.Option(help="month, quarter or year.")] = "month",
+    every: Annotated[str, typer.Option(help="week, month, quarter or year.")] = "month",
     by: Annotated[
         str, typer.Option(help="published: by the records' own dates. first_seen: by when they were imported.")
     ] = "published",
     reference: Annotated[
         str | None,
-        typer.Option(metavar="FIRST..LAST", help="Periods to compare with. Default: the first one with enough items."),
+        typer.Option(
+            metavar="FIRST..LAST",
+            help="Periods to compare with: 2024-01..2024-03, 2024-W05, 2024-Q1. Default: the first with enough items.",
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="Whose text vectors measure the shift of texts.")] = "fast",
     no_texts: Annotated[bool, typer.Option("--no-texts", help="Leave the shift of texts out.")] = False,

@@ -206,21 +206,44 @@ def render_stats(console: Console, found: StoreStatistics) -> None:
 
 
 def render_drift(console: Console, report: DriftReport) -> None:
-    """Print periods and measures as a table; what alarms stands out."""
-    names = list(dict.fromkeys(each.name for period in report.periods for each in period.measures))
+    """Print every measure of every period with interval and threshold; what alarms stands out. It fits 80 columns."""
     table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
-    for name in ("period", "items", *names):
-        table.add_column(name.replace("_", " "), justify="left" if name == "period" else "right", no_wrap=True)
+    for name, left in (
+        ("period", True),
+        ("items", False),
+        ("measure", True),
+        ("value", False),
+        ("95 %", False),
+        ("alarm beyond", False),
+    ):
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for period in report.periods:
-        found = {each.name: each for each in period.measures}
-        cells = []
-        for name in names:
-            each = found.get(name)
-            if each is None:
-                cells.append(Text("-", style="dim"))
-                continue
-            text = f"{each.value:.2f} ({each.interval.low:.2f}, {each.interval.high:.2f}){' !' if each.alarms else ''}"
-            cells.append(Text(text, style="red" if each.alarms else ""))
-        table.add_row(period.period, f"{period.items:,}", *cells)
-    console.print(f"reference {report.reference}, {report.reference_items:,} items; 95 % intervals; ! is beyond the threshold")
-    console.print(table if report.periods else "no period comes after it")
+        begins = (period.period, f"{period.items:,}")
+        for each in period.measures:
+            both = "±" if each.name in ("abstention", "override") else ""
+            table.add_row(
+                *begins,
+                each.name.replace("_", " "),
+                f"{each.value:.3f}",
+                f"{each.interval.low:.3f} to {each.interval.high:.3f}",
+                f"{both}{each.threshold:g}{' !' if each.alarms else '  '}",
+                style="red" if each.alarms else "",
+            )
+            begins = ("", "")
+        if not period.measures:
+            table.add_row(*begins, Text("too few items to judge", style="dim"))
+    console.print(
+        f"reference {report.reference}, {report.reference_items:,} items; ! is an alarm: the whole interval is beyond"
+    )
+    if not report.periods:
+        console.print("no period comes after it")
+        return
+    console.print(table)
+    newest = report.newest_judged
+    if newest is None:
+        console.print("no period after it has enough items to be judged")
+    elif newest.alarms:
+        names = ", ".join(each.replace("_", " ") for each in newest.alarms)
+        console.print(f"{newest.period}, the newest judged period, has drifted: {names}", style="red")
+    else:
+        console.print(f"{newest.period}, the newest judged period, has not drifted")

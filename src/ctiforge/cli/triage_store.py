@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
 
 from ctiforge.cli.extras import needing
+from ctiforge.core.errors import CtiforgeError
 from ctiforge.core.paths import user_data_dir
 
 if TYPE_CHECKING:
@@ -35,17 +36,36 @@ PersonOption = Annotated[
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead, for programs.")]
 
 
+_TYPED: Final = {
+    "reason": "--reason TEXT",
+    "reviewer": "--as NAME, or CTIFORGE_REVIEWER",
+    "rules": "ctiforge triage rank --settings FILE",
+    "item": "ctiforge triage show {id}",
+    "items": "ctiforge triage queue --state all --text WORD",
+    "reference": "--reference FIRST..LAST, --every quarter",
+    "every": "--every quarter",
+    "entry": "ctiforge cwe search WORDS",
+    "store": "--db FILE, or CTIFORGE_TRIAGE_DB",
+}
+"""What to type, by what an error is about."""
+
+
 @contextmanager
 def opened(where: str | None) -> Iterator[TriageStore]:
-    """Open the store that the user names, and close it.
+    """Open the store that the user names, and close it; errors from inside say what to type.
 
     Raises:
         MissingExtraError: a package that triage needs is not installed.
     """
     with needing("triage"):
         from ctiforge.triage import open_store
-    with open_store(where or user_data_dir() / "triage.db") as store:
-        yield store
+    try:
+        with open_store(where or user_data_dir() / "triage.db") as store:
+            yield store
+    except CtiforgeError as error:
+        if typed := _TYPED.get(error.about):
+            error.fix = f"{error.fix}: {typed.format(id=getattr(error, 'item_id', 'ID'))}"
+        raise
 
 
 def print_json(value: Any) -> None:

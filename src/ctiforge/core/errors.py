@@ -54,14 +54,17 @@ class CtiforgeError(Exception):
     Args:
         message: what is wrong, with the file and place.
         fix: what to type or change next.
+        about: what the fix is about, such as the argument ``reason``, where the error may be told in several places; a command
+            line then adds its option, and a web page does not.
     """
 
     exit_code: ExitCode = ExitCode.ERROR
 
-    def __init__(self, message: str, *, fix: str | None = None) -> None:
+    def __init__(self, message: str, *, fix: str | None = None, about: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
+        self.about = about
 
     def __str__(self) -> str:
         return f"{self.message}\n  fix: {self.fix}" if self.fix else self.message

@@ -14,8 +14,10 @@ from ctiforge.serve.keys import Principal, Role
 from ctiforge.serve.metrics import ServerMetrics
 from ctiforge.serve.problems import Problem
 from ctiforge.serve.state import ServerState
+from ctiforge.triage import TriageStore
+from ctiforge.triage.bulk import bulk_reviewer
 
-__all__ = ["Admin", "Metrics", "Reader", "Reviewer", "State", "check_role_of"]
+__all__ = ["Metrics", "Reader", "Reviewer", "State", "check_own_bulk", "check_role_of"]
 
 _bearer = HTTPBearer(auto_error=False, description="An API key of `ctiforge keys add`.")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same.")
@@ -50,6 +52,17 @@ def _needs(role: Role) -> Callable[..., Awaitable[Principal]]:
     return principal
 
 
+def check_own_bulk(store: TriageStore, bulk_id: int, principal: Principal) -> None:
+    """Let people take back their own bulk acceptances, and administrators anybody's; one that is not there is not checked.
+
+    Raises:
+        Problem: 403.
+    """
+    reviewer = bulk_reviewer(store, bulk_id)
+    if reviewer is not None and reviewer != principal.name and not principal.may("admin"):
+        raise Problem(403, f"{reviewer} accepted these; taking them back needs {reviewer} or the role admin", name="role")
+
+
 async def _state(request: Request) -> ServerState:
     state: ServerState = request.app.state.server
     return state
@@ -62,6 +75,5 @@ async def _metrics(request: Request) -> ServerMetrics:
 
 Reader = Annotated[Principal, Depends(_needs("reader"))]
 Reviewer = Annotated[Principal, Depends(_needs("reviewer"))]
-Admin = Annotated[Principal, Depends(_needs("admin"))]
 State = Annotated[ServerState, Depends(_state)]
 Metrics = Annotated[ServerMetrics, Depends(_metrics)]

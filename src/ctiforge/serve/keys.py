@@ -21,7 +21,7 @@ from ctiforge.core.files import sha256, write_json
 __all__ = ["ROLES", "KeyRecord", "KeyRing", "Principal", "Role", "check_role"]
 
 Role = Literal["reader", "reviewer", "admin"]
-"""``reader`` sees, ``reviewer`` also decides, ``admin`` also decides in bulk; each may do what those before it may."""
+"""``reader`` sees, ``reviewer`` also decides, ``admin`` also takes back what others accepted in bulk."""
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 _FORMAT: Final = 1

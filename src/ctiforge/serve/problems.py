@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ctiforge.core.errors import CatalogueError, CtiforgeError, InputError, MissingExtraError, ModelError
 from ctiforge.serve.json_replies import plain_json
 from ctiforge.serve.state import NotConfiguredError
-from ctiforge.triage import ConflictError, StoreError, UnknownItemError
+from ctiforge.triage import BulkChangedError, ConflictError, StoreError, UnknownItemError
 
 __all__ = [
     "PROBLEM_MEDIA_TYPE",
@@ -88,6 +88,7 @@ def problem_response(problem: Problem) -> Response:
 
 _STATUSES: Final[tuple[tuple[type[CtiforgeError], int, str], ...]] = (
     (ConflictError, 409, "conflict"),
+    (BulkChangedError, 409, "changed"),
     (UnknownItemError, 404, "unknown-item"),
     (NotConfiguredError, 503, "not-configured"),
     (MissingExtraError, 503, "not-installed"),

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from ctiforge import __version__, triage
 from ctiforge.classify.outputs import OutputOptions
 from ctiforge.classify.outputs.plain_text import printable
-from ctiforge.serve.access import Admin, Metrics, Reader, Reviewer, State
+from ctiforge.serve.access import Metrics, Reader, Reviewer, State, check_own_bulk
 from ctiforge.serve.json_replies import json_reply
 from ctiforge.serve.problems import Problem, problem_of, problem_responses
 from ctiforge.triage import ConflictError, QueueFilter, Review, TriageStore
@@ -130,10 +130,13 @@ class BulkRequest(BaseModel):
     cwe: str | None = Field(None, max_length=20, description="Only where this is suggested.")
     limit: int | None = Field(None, ge=1, le=_MOST)
     dry_run: bool = Field(True, description="Only say what it would accept.")
+    expected: str | None = Field(
+        None, max_length=64, description="The dry run's `digest`; 409 if it would be another set by now."
+    )
 
 
-@router.post("/v1/bulk-accept", responses={200: {"model": BulkResult}, **_FAILS})
-def bulk_accept(asked: BulkRequest, state: State, person: Admin) -> Response:
+@router.post("/v1/bulk-accept", responses={200: {"model": BulkResult}, **_FAILS, **problem_responses(409)})
+def bulk_accept(asked: BulkRequest, state: State, person: Reviewer) -> Response:
     """Say what would be accepted and how many of those a calibrated model would get wrong; do it with `dry_run` false."""
     done = triage.bulk_accept(
         state.store,
@@ -143,13 +146,15 @@ def bulk_accept(asked: BulkRequest, state: State, person: Admin) -> Response:
         wanted=QueueFilter(text=printable(asked.text), cwe_id=asked.cwe),
         limit=asked.limit,
         dry_run=asked.dry_run,
+        expected=asked.expected,
     )
     return json_reply(done)
 
 
 @router.post("/v1/bulk-undo/{bulk_id}", responses={200: {"model": BulkResult}, **_FAILS})
-def bulk_undo(bulk_id: Annotated[int, Path(ge=1, le=_MOST)], state: State, person: Admin) -> Response:
-    """Take a bulk acceptance back, except where somebody has acted since."""
+def bulk_undo(bulk_id: Annotated[int, Path(ge=1, le=_MOST)], state: State, person: Reviewer) -> Response:
+    """Take a bulk acceptance back, except where somebody has acted since; somebody else's needs the role admin."""
+    check_own_bulk(state.store, bulk_id, person)
     return json_reply(triage.bulk_undo(state.store, bulk_id, reviewer=person.name))
 
 

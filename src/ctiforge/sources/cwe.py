@@ -118,7 +118,8 @@ class CweCatalogue:
         listed = "; ".join(f"{match.cwe_id} ({match.name})" for match in near)
         return CatalogueError(
             f"CWE {self.version} has no entry {text!r}",
-            fix=f"did you mean {listed}?" if listed else "ctiforge cwe search WORDS",
+            fix=f"did you mean {listed}?" if listed else "search the catalogue by words",
+            about="" if listed else "entry",
         )
 
     @property

@@ -6,9 +6,9 @@ Everything is a function of an open store, which threads may share. Nothing here
 from __future__ import annotations
 
 from ctiforge.triage.audit_trail import BrokenLink, VerifyReport, history, verify
-from ctiforge.triage.bulk import bulk_accept, bulk_undo
+from ctiforge.triage.bulk import bulk_accept, bulk_acts, bulk_undo
 from ctiforge.triage.drift import DriftReport, drift
-from ctiforge.triage.errors import ConflictError, StoreError, UnknownItemError
+from ctiforge.triage.errors import BulkChangedError, ConflictError, StoreError, UnknownItemError
 from ctiforge.triage.exploitation import RankReport, rank
 from ctiforge.triage.exporting import ExportSummary, export
 from ctiforge.triage.feed_import import import_advisories
@@ -19,6 +19,7 @@ from ctiforge.triage.rules import TriageRules, load_rules
 from ctiforge.triage.store import TriageStore, open_store
 from ctiforge.triage.values import (
     AuditEntry,
+    BulkAct,
     BulkResult,
     ImportReport,
     ItemView,
@@ -32,6 +33,8 @@ from ctiforge.triage.values import (
 __all__ = [
     "AuditEntry",
     "BrokenLink",
+    "BulkAct",
+    "BulkChangedError",
     "BulkResult",
     "CalibrationBin",
     "ConflictError",
@@ -54,6 +57,7 @@ __all__ = [
     "UnknownItemError",
     "VerifyReport",
     "bulk_accept",
+    "bulk_acts",
     "bulk_undo",
     "confirm",
     "drift",

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final, Literal
+from operator import itemgetter
+from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import select
 
-from ctiforge.classify.classifier import load_model
 from ctiforge.core.errors import InputError, SettingError
-from ctiforge.models.cwe_model import CweModel
-from ctiforge.models.linear import LinearModel
-from ctiforge.models.text_vectors import text_embeddings, text_ngrams, vector_model
-from ctiforge.triage.drift_measures import Measure, bin_confidences, bin_labels, psi_measure, share_change, text_shift
-from ctiforge.triage.join_records import advisory_text
-from ctiforge.triage.record_json import advisory_from_json
+from ctiforge.triage.drift_measures import Measure, bin_confidences, bin_labels, psi_measure, share_change
+from ctiforge.triage.drift_texts import TextShifts
 from ctiforge.triage.rules import DriftThresholds, rules_in_force
 from ctiforge.triage.schema import items
 from ctiforge.triage.store import TriageStore
 
-__all__ = ["DriftReport", "Every", "PeriodDrift", "drift"]
+__all__ = ["EVERY", "DriftReport", "Every", "PeriodDrift", "drift"]
 
-Every = Literal["month", "quarter", "year"]
-_LENGTHS: Final[Mapping[str, int]] = {"year": 4, "month": 7}
-_TEXTS: Final = 300
-_SIZE: Final = 512
-"""Dimensions that n-grams are hashed to."""
+Every = Literal["week", "month", "quarter", "year"]
+EVERY: tuple[Every, ...] = get_args(Every)
+"""Lengths of periods; a week is ISO 8601's, from Monday."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +52,15 @@ class DriftReport:
     periods: tuple[PeriodDrift, ...]
 
     @property
+    def newest_judged(self) -> PeriodDrift | None:
+        """The newest period with enough items to be judged; None if there is none."""
+        return next((each for each in reversed(self.periods) if each.measures), None)
+
+    @property
     def drifted(self) -> bool:
         """Whether any measure of the newest period that could be judged alarms; earlier ones are history."""
-        judged = [each for each in self.periods if each.measures]
-        return bool(judged and judged[-1].alarms)
+        newest = self.newest_judged
+        return newest is not None and bool(newest.alarms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +93,25 @@ def drift(
     by: str = "published",
     reference: str | None = None,
     model: str | None = "fast",
+    texts: TextShifts | None = None,
 ) -> DriftReport:
     """Compare each period with the reference.
 
     Args:
-        every: ``month``, ``quarter`` or ``year``.
+        every: ``week``, ``month``, ``quarter`` or ``year``.
         by: ``published``: when a record was published; ``first_seen``: when it was imported.
-        reference: ``FIRST..LAST`` periods, such as ``2024-01..2024-03``; the first period with enough items if None.
+        reference: ``FIRST..LAST`` periods, such as ``2024-01..2024-03``, ``2024-W01`` or ``2024-Q1``; the first period with
+            enough items if None.
         model: whose text vectors measure the shift: embeddings of a model with an encoder, hashed n-grams of a linear one;
-        None leaves
-            the texts out.
+            None leaves the texts out.
+        texts: used instead of `model`; what it has measured before it does not measure again.
 
     Raises:
         InputError: there are not enough items for a reference.
         SettingError: a setting is out of range.
     """
-    if every not in ("month", "quarter", "year"):
-        raise SettingError(f"no periods of a {every!r}", fix="month, quarter or year")
+    if every not in EVERY:
+        raise SettingError(f"no periods of a {every!r}", fix=f"one of {', '.join(EVERY)}")
     if by not in ("published", "first_seen"):
         raise SettingError(f"items cannot be put in periods by {by!r}", fix="published or first_seen")
     samples, thresholds = _samples(store, every, by)
@@ -121,11 +120,12 @@ def drift(
     if len(base.rows) < thresholds.min_items:
         raise InputError(
             f"the reference {first}..{last} has {len(base.rows):,} items, fewer than {thresholds.min_items}",
-            fix="name a longer one with --reference FIRST..LAST, or larger periods with --every",
+            fix="name a longer reference, FIRST..LAST, or choose longer periods",
+            about="reference",
         )
-    texts = _Texts(store, load_model(model)) if model else None
+    texts = texts or (TextShifts(model) if model else None)
     periods = tuple(
-        PeriodDrift(period, len(sample.rows), sample.overridden[1], tuple(_measures(base, sample, thresholds, texts)))
+        PeriodDrift(period, len(sample.rows), sample.overridden[1], tuple(_measures(store, base, sample, thresholds, texts)))
         for period, sample in samples.items()
         if period > last
     )
@@ -133,8 +133,8 @@ def drift(
 
 
 def _samples(store: TriageStore, every: str, by: str) -> tuple[dict[str, _Sample], DriftThresholds]:
-    names = ("item_id", "state", "top_cwe", "probability", "abstain_reason", by)
-    query = select(*(items.c[name] for name in names)).order_by(items.c.item_id).execution_options(yield_per=1000)
+    names = ("item_id", "text_digest", "state", "top_cwe", "probability", "abstain_reason", by)
+    query = select(*(items.c[name] for name in names)).execution_options(yield_per=1000)
     found: dict[str, list[dict[str, Any]]] = {}
     with store.reading() as connection:
         thresholds = rules_in_force(connection).drift
@@ -143,16 +143,22 @@ def _samples(store: TriageStore, every: str, by: str) -> tuple[dict[str, _Sample
                 values = row._asdict()
                 if period := _period(values[by], every):
                     found.setdefault(period, []).append(values)
-    return {period: _Sample(found[period]) for period in sorted(found)}, thresholds
+    # Sorted here: told to sort, SQLite goes by the key and reads every whole row.
+    return {period: _Sample(sorted(found[period], key=itemgetter("item_id"))) for period in sorted(found)}, thresholds
 
 
 def _period(moment: str, every: str) -> str:
-    """Return ``2026-11``, ``2026-Q4`` or ``2026``; empty for a record without a date."""
+    """Return ``2026-W48``, ``2026-11``, ``2026-Q4`` or ``2026``; empty for a record without a date."""
     try:
         day = date.fromisoformat(moment[:10])
     except ValueError:
         return ""
-    return f"{day.year}-Q{(day.month + 2) // 3}" if every == "quarter" else day.isoformat()[: _LENGTHS[every]]
+    if every == "week":
+        year, week, _ = day.isocalendar()
+        return f"{year:04}-W{week:02}"
+    if every == "quarter":
+        return f"{day.year:04}-Q{(day.month + 2) // 3}"
+    return day.isoformat()[: 4 if every == "year" else 7]
 
 
 def _reference_bounds(samples: Mapping[str, _Sample], given: str | None, thresholds: DriftThresholds) -> tuple[str, str]:
@@ -163,12 +169,15 @@ def _reference_bounds(samples: Mapping[str, _Sample], given: str | None, thresho
     if enough is None:
         raise InputError(
             f"no period has {thresholds.min_items} items, so there is nothing to compare with",
-            fix="import more, or choose larger periods: --every year",
+            fix="import more, or choose longer periods",
+            about="every",
         )
     return enough, enough
 
 
-def _measures(base: _Sample, sample: _Sample, thresholds: DriftThresholds, texts: _Texts | None) -> Iterator[Measure]:
+def _measures(
+    store: TriageStore, base: _Sample, sample: _Sample, thresholds: DriftThresholds, texts: TextShifts | None
+) -> Iterator[Measure]:
     if len(sample.rows) < thresholds.min_items:
         return
     if base.labels and sample.labels:
@@ -177,34 +186,9 @@ def _measures(base: _Sample, sample: _Sample, thresholds: DriftThresholds, texts
     before, now = bin_confidences(base.confidences, sample.confidences)
     yield psi_measure("confidence_psi", before, now, thresholds.confidence_psi)
     if texts:
-        yield text_shift(texts.vectors(base.rows), texts.vectors(sample.rows), thresholds.text_shift)
+        yield texts.measure(store, base.rows, sample.rows, thresholds.text_shift)
     shares = (
         share_change("abstention", base.abstained, sample.abstained, thresholds.abstention),
         share_change("override", base.overridden, sample.overridden, thresholds.override),
     )
     yield from (each for each in shares if each is not None)
-
-
-class _Texts:
-    """Vectors of a sample of texts, the same every time."""
-
-    def __init__(self, store: TriageStore, model: CweModel) -> None:
-        self._store = store
-        self._model = vector_model(model)
-
-    def vectors(self, rows: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.float64]:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:_TEXTS])
-        ids = [rows[number]["item_id"] for number in chosen]
-        with self._store.reading() as connection:
-            found = connection.execute(select(items.c.advisory).where(items.c.item_id.in_(ids)).order_by(items.c.item_id))
-            texts = [advisory_text(advisory_from_json(each)) for each in found.scalars()]
-        if not isinstance(self._model, LinearModel):
-            return text_embeddings(self._model, texts).astype(np.float64)
-        features = text_ngrams(self._model, texts)
-        hashed = np.zeros((len(texts), _SIZE))
-        signs = np.where(features.ids * 2654435761 % 8191 % 2, 1.0, -1.0)
-        rows_of = np.repeat(np.arange(len(texts)), np.diff(features.bounds))
-        np.add.at(hashed, (rows_of, features.ids % _SIZE), features.values * signs)
-        lengths = np.linalg.norm(hashed, axis=1, keepdims=True)
-        unit: npt.NDArray[np.float64] = hashed / np.maximum(lengths, 1e-12)
-        return unit

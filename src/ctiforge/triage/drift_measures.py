@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -59,9 +59,15 @@ class Measure:
 
 def population_stability_index(reference: npt.ArrayLike, period: npt.ArrayLike) -> float:
     """Return the index of two histograms of counts, shape (bins,) each; half an item is added to every bin."""
-    p, q = (np.asarray(each, dtype=np.float64) + _HALF for each in (reference, period))
-    p, q = p / p.sum(), q / q.sum()
-    return float(((q - p) * np.log(q / p)).sum())
+    return float(_indices(np.asarray(reference, dtype=np.float64), np.asarray(period, dtype=np.float64)))
+
+
+def _indices(reference: npt.NDArray[Any], period: npt.NDArray[Any]) -> Doubles:
+    """Return the index of each pair of histograms, shape (..., bins)."""
+    p, q = reference + _HALF, period + _HALF
+    p, q = p / p.sum(axis=-1, keepdims=True), q / q.sum(axis=-1, keepdims=True)
+    found: Doubles = ((q - p) * np.log(q / p)).sum(axis=-1)
+    return found
 
 
 def bin_labels(reference: Sequence[str], *others: Sequence[str]) -> list[Counts]:
@@ -88,15 +94,11 @@ def psi_measure(name: str, reference: Counts, period: Counts, threshold: float) 
     generator = np.random.default_rng(_SEED)
     n, m = int(reference.sum()), int(period.sum())
     shares, own = reference / n, period / m
-    same = [_drawn_psi(generator, shares, n, shares, m) for _ in range(_SAMPLES)]
-    drawn = [_drawn_psi(generator, shares, n, own, m) for _ in range(_SAMPLES)]
+    same = _indices(generator.multinomial(n, shares, _SAMPLES), generator.multinomial(m, shares, _SAMPLES))
+    drawn = _indices(generator.multinomial(n, shares, _SAMPLES), generator.multinomial(m, own, _SAMPLES))
     # A resample has the sampling noise twice, once of its own and once of the sample it is drawn from.
     noise = float(np.mean(same))
-    return _measure(name, population_stability_index(reference, period) - noise, np.asarray(drawn) - 2 * noise, threshold)
-
-
-def _drawn_psi(generator: np.random.Generator, p: Doubles, n: int, q: Doubles, m: int) -> float:
-    return population_stability_index(generator.multinomial(n, p), generator.multinomial(m, q))
+    return _measure(name, population_stability_index(reference, period) - noise, drawn - 2 * noise, threshold)
 
 
 def _measure(name: str, value: float, drawn: Doubles, threshold: float) -> Measure:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_drift"]
 
 _NAMES: Final = ("label_psi", "confidence_psi", "text_shift", "abstention", "override")
+_MOST_LABELS: Final = 24
 _QUIET, _ALARM, _LINE = "#0b66c2", "#c4560b", "#656d76"
 
 
@@ -40,7 +41,9 @@ def draw_drift(report: DriftReport) -> str:
 
 def _draw(axes: Axes, report: DriftReport, name: str) -> None:
     axes.set_ylabel(name.replace("_", " "))
-    axes.set_xticks(range(len(report.periods)), [each.period for each in report.periods])
+    every = -(-len(report.periods) // _MOST_LABELS)  # the newest period always has its label
+    places = range(len(report.periods) - 1, -1, -every)
+    axes.set_xticks(list(places), [report.periods[place].period for place in places])
     for place, period in enumerate(report.periods):
         for each in period.measures:
             if each.name == name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctiforge.core.errors import CtiforgeError, ExitCode
 
-__all__ = ["ConflictError", "StoreError", "UnknownItemError"]
+__all__ = ["BulkChangedError", "ConflictError", "StoreError", "UnknownItemError"]
 
 
 class StoreError(CtiforgeError):
@@ -13,6 +13,12 @@ class StoreError(CtiforgeError):
 
 class UnknownItemError(CtiforgeError):
     """There is no such item, review or bulk acceptance."""
+
+
+class BulkChangedError(CtiforgeError):
+    """A bulk act would concern other items than those that the caller has seen. Nothing was written."""
+
+    exit_code = ExitCode.CONFLICT
 
 
 class ConflictError(CtiforgeError):
@@ -26,6 +32,6 @@ class ConflictError(CtiforgeError):
     exit_code = ExitCode.CONFLICT
 
     def __init__(self, message: str, *, item_id: str, version: int, fix: str) -> None:
-        super().__init__(message, fix=fix)
+        super().__init__(message, fix=fix, about="item")
         self.item_id = item_id
         self.version = version

@@ -73,7 +73,15 @@ def decided_predictions(store: TriageStore, wanted: QueueFilter, catalogue: CweC
     """Yield decided items in the order of their identifiers, each with its decision; the entries decided on come first."""
     catalogue = catalogue or load_catalogue()
     query = (
-        select(items.c.advisory, items.c.state, items.c.cwe_ids, suggestions.c.prediction, reviews.c.at, reviews.c.bulk_id)
+        select(
+            items.c.item_id,
+            items.c.advisory,
+            items.c.state,
+            items.c.cwe_ids,
+            suggestions.c.prediction,
+            reviews.c.at,
+            reviews.c.bulk_id,
+        )
         .join(suggestions, suggestions.c.suggestion_id == items.c.suggestion_id)
         .join(reviews, reviews.c.review_id == items.c.review_id)
         .where(conditions(wanted, store.now()))
@@ -93,7 +101,8 @@ def _decided(row: dict[str, Any], catalogue: CweCatalogue) -> Prediction:
     chosen = tuple(ranked.get(cwe_id) or _unranked(cwe_id, catalogue) for cwe_id in cwe_ids)
     others = tuple(each for each in prediction.suggestions if each.cwe_id not in cwe_ids)
     decision = Decision(verdict, cwe_ids, row["at"], row["bulk_id"] is not None)
-    return replace(prediction, suggestions=chosen + others, decision=decision)
+    # The identifier as the queue shows it: printable, and of a length that other tools take.
+    return replace(prediction, id=row["item_id"], suggestions=chosen + others, decision=decision)
 
 
 def _unranked(cwe_id: str, catalogue: CweCatalogue) -> Suggestion:

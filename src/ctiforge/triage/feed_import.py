@@ -59,7 +59,7 @@ def import_advisories(
     """
     settings = settings or ClassifierSettings()
     if not actor.strip():
-        raise SettingError("nobody is named as importing", fix="say who: --as NAME")
+        raise SettingError("nobody is named as importing", fix="say who does it", about="reviewer")
     options = read_options or ReadOptions()
     work = ImportWork(settings, options, _known(store, classifier_key(settings.build(), settings)))
     importer = _Importer(store, actor, load_catalogue(), on_reject)

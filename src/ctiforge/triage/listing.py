@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from ctiforge.classify.outputs.plain_text import printable
 from ctiforge.core.errors import SettingError, did_you_mean
 from ctiforge.core.ids import parse_cve_id, parse_cwe_id
 from ctiforge.triage.errors import UnknownItemError
@@ -21,7 +22,21 @@ from ctiforge.triage.schema import items, record_heads, reviews, suggestions
 from ctiforge.triage.store import TriageStore, utc_text
 from ctiforge.triage.values import STATES, WAITING, ItemView, Prior, QueueItem, QueuePage, Review, State, StoredSuggestion
 
-__all__ = ["Order", "QueueFilter", "conditions", "find_row", "queue", "review_of_row", "show", "stored_suggestion"]
+__all__ = [
+    "Order",
+    "QueueFilter",
+    "conditions",
+    "find_row",
+    "queue",
+    "queue_items",
+    "review_of_row",
+    "show",
+    "stored_suggestion",
+]
+
+_LINE: Final = tuple(column for column in items.c if column.name not in ("advisory", "search"))
+_AT_ONCE: Final = 1000
+"""Identifiers in one statement; databases have a limit."""
 
 Order = Literal["priority", "due", "newest", "oldest", "uncertain", "certain"]
 
@@ -86,11 +101,12 @@ def conditions(wanted: QueueFilter, now: datetime) -> ColumnElement[bool]:
     if wanted.overdue:
         found += [items.c.due_at < utc_text(now), items.c.state.in_(WAITING)]
     if wanted.ssvc is not None:
-        found.append(items.c.ssvc == wanted.ssvc)
+        found.append(items.c.ssvc == printable(wanted.ssvc))
     if wanted.cwe_id is not None:
         cwe_id = parse_cwe_id(wanted.cwe_id)
         found.append(or_(items.c.top_cwe == cwe_id, items.c.cwe_ids.contains(f'"{cwe_id}"', autoescape=True)))
-    found += [items.c.search.contains(word.lower(), autoescape=True) for word in wanted.text.split()]
+    # As `search` was written; PostgreSQL refuses some of the characters that are replaced.
+    found += [items.c.search.contains(word.lower(), autoescape=True) for word in printable(wanted.text).split()]
     if wanted.min_probability is not None:
         found += [items.c.probability >= wanted.min_probability, items.c.abstain_reason == ""]
     return and_(*found)
@@ -105,13 +121,34 @@ def queue(
         SettingError: there is no such order.
     """
     now = store.now()
-    where = conditions(wanted or QueueFilter(), now)
+    wanted = wanted or QueueFilter()
+    where = conditions(wanted, now)
     with store.reading() as connection:
         rules = rules_in_force(connection)
-        query = _ordered(select(items, priority_column(rules, now).label("priority")).where(where), order, rules, now)
-        rows = connection.execute(query.limit(limit).offset(offset)).all()
+        # Identifiers first: what orders and filters lies together in an index, whole rows are long.
+        query = _ordered(select(items.c.item_id).where(where), order, rules, now)
+        if wanted.text:  # reads every text, so only once
+            every = connection.execute(query).scalars().all()
+            return QueuePage(_lines(connection, every[offset : offset + limit], now), len(every))
+        ids = connection.execute(query.limit(limit).offset(offset)).scalars().all()
         total = int(connection.execute(select(func.count()).select_from(items).where(where)).scalar_one())
-    return QueuePage(tuple(_queue_item(row._asdict(), now) for row in rows), total)
+        return QueuePage(_lines(connection, ids, now), total)
+
+
+def queue_items(store: TriageStore, item_ids: Sequence[str]) -> tuple[QueueItem, ...]:
+    """Return lines of the queue by identifier, in the order given; what is not there is left out."""
+    now = store.now()
+    with store.reading() as connection:
+        return _lines(connection, item_ids, now)
+
+
+def _lines(connection: Connection, item_ids: Sequence[str], now: datetime) -> tuple[QueueItem, ...]:
+    priority = priority_column(rules_in_force(connection), now).label("priority")
+    found = {}
+    for start in range(0, len(item_ids), _AT_ONCE):
+        query = select(*_LINE, priority).where(items.c.item_id.in_(item_ids[start : start + _AT_ONCE]))
+        found |= {row.item_id: _queue_item(row._asdict(), now) for row in connection.execute(query)}
+    return tuple(found[item_id] for item_id in item_ids if item_id in found)
 
 
 def _ordered(query: Select[Any], order: str, rules: TriageRules, now: datetime) -> Select[Any]:
@@ -154,8 +191,7 @@ def find_row(connection: Connection, item_id: str) -> dict[str, Any]:
     key = parse_cve_id(item_id) or item_key(item_id)
     row = connection.execute(select(items).where(items.c.item_id == key)).one_or_none()
     if row is None:
-        fix = "see what is there: ctiforge triage queue --state all --text WORD"
-        raise UnknownItemError(f"there is no item {item_id!r} in this store", fix=fix)
+        raise UnknownItemError(f"there is no item {item_id!r} in this store", fix="search for what is there", about="items")
     return row._asdict()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, insert, inspect, select, update
 
 from ctiforge.triage.errors import StoreError
-from ctiforge.triage.schema import chain_head, metadata
+from ctiforge.triage.schema import chain_head, metadata, queue_index
 
 __all__ = ["GENESIS", "UPGRADES", "migrate", "schema_version"]
 
@@ -21,7 +21,14 @@ GENESIS: Final = "0" * 64
 
 Upgrade = Callable[[Connection], None]
 
-UPGRADES: tuple[Upgrade, ...] = ()
+
+def _add_queue_index(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("DROP INDEX items_by_priority")
+        queue_index.create(connection)
+
+
+UPGRADES: tuple[Upgrade, ...] = (_add_queue_index,)
 """``UPGRADES[n]`` makes version n + 2 of version n + 1. Only ever append, and change `ctiforge.triage.schema` in step."""
 
 _ADVISORY_LOCK = 0x63746966
@@ -46,7 +53,9 @@ def migrate(connection: Connection) -> int:
     if chain_head.name not in tables:
         if foreign := sorted(tables & set(metadata.tables)):
             raise StoreError(
-                f"the database holds tables of something else: {', '.join(foreign)}", fix="name an empty database with --db"
+                f"the database holds tables of something else: {', '.join(foreign)}",
+                fix="name an empty database",
+                about="store",
             )
         metadata.create_all(connection)
         _refuse_changes(connection)

@@ -69,7 +69,7 @@ def review(
             if row["abstain_reason"]:
                 raise SettingError(
                     f"{row['item_id']}: the model suggests nothing, so there is nothing to accept",
-                    fix=f"ctiforge triage review correct {row['item_id']} CWE-NNN, or reject with --reason",
+                    fix="correct it, naming the entries, or reject it with a reason",
                 )
             chosen = (row["top_cwe"],)
         state = _STATE_AFTER[verdict]
@@ -95,7 +95,7 @@ def confirm(store: TriageStore, item_id: str, *, reviewer: str, reason: str = ""
                 f"{row['item_id']} is {row['state']}; no verdict waits for a second person",
                 item_id=row["item_id"],
                 version=row["version"],
-                fix=f"ctiforge triage show {row['item_id']}",
+                fix="look at it again",
             )
         first = _review_in_force(transaction, row)
         if first.reviewer.casefold() == reviewer.casefold():
@@ -130,7 +130,7 @@ def undo_row(transaction: Transaction, row: dict[str, Any], reviewer: str, reaso
             f"{row['item_id']}: nothing to undo, {why}",
             item_id=row["item_id"],
             version=row["version"],
-            fix=f"ctiforge triage show {row['item_id']}",
+            fix="look at it again",
         )
     prior = last.prior
     return add_review(transaction, row, "undo", prior.state, prior.cwe_ids, reviewer, reason, prior.review_id, bulk_id)
@@ -200,7 +200,7 @@ def check_person(reviewer: str, reason: str) -> tuple[str, str]:
     """
     name = one_line(reviewer, 200)
     if not name:
-        raise SettingError("nobody is named as reviewer", fix="say who decides: --as NAME, or set CTIFORGE_REVIEWER")
+        raise SettingError("nobody is named as reviewer", fix="say who decides", about="reviewer")
     return name, one_line(reason, _LONGEST)
 
 
@@ -209,7 +209,7 @@ def _check_entries(verdict: str, cwe_ids: Sequence[str], reason: str, catalogue:
         if cwe_ids:
             raise SettingError(f"{verdict} takes no CWE", fix="to assign other entries: correct")
         if verdict == "reject" and not reason:
-            raise SettingError("a rejection needs a reason", fix="say why: --reason 'the text does not say what went wrong'")
+            raise SettingError("a rejection needs a reason", fix="say why", about="reason")
         return ()
     if not cwe_ids:
         raise SettingError("correct needs the entries to assign", fix="name them, root cause first: CWE-416 CWE-787")
@@ -222,11 +222,13 @@ def _check_entry(text: str, reason: str, catalogue: CweCatalogue) -> str:
         raise catalogue.unknown(text)
     entry = catalogue[cwe_id]
     prefer = catalogue.nearest_allowed(cwe_id) if catalogue.is_weakness(cwe_id) else ()
-    instead = f"prefer {', '.join(prefer[:4])}" if prefer else f"see ctiforge cwe show {cwe_id}"
+    instead = f"prefer {', '.join(prefer[:4])}" if prefer else "choose a weakness that MITRE allows"
     if not catalogue.is_weakness(cwe_id) or entry.usage == "Prohibited":
         raise SettingError(f"{cwe_id} ({entry.name}) must not be assigned: MITRE prohibits mapping to it", fix=instead)
     if entry.usage == "Discouraged" and not reason:
-        raise SettingError(f"MITRE discourages mapping to {cwe_id} ({entry.name})", fix=f"{instead}; or say why with --reason")
+        raise SettingError(
+            f"MITRE discourages mapping to {cwe_id} ({entry.name})", fix=f"{instead}; or say why", about="reason"
+        )
     return cwe_id
 
 
@@ -244,7 +246,7 @@ def _check_version(transaction: Transaction, row: dict[str, Any], version: int |
         f"{row['item_id']} has changed while you looked at it: {what}; it has version {row['version']}, you saw {version}",
         item_id=row["item_id"],
         version=row["version"],
-        fix=f"look again: ctiforge triage show {row['item_id']}",
+        fix="look at it again",
     )
 
 

@@ -15,7 +15,19 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["audit", "bulks", "chain_head", "items", "metadata", "record_heads", "records", "reviews", "settings", "suggestions"]
+__all__ = [
+    "audit",
+    "bulks",
+    "chain_head",
+    "items",
+    "metadata",
+    "queue_index",
+    "record_heads",
+    "records",
+    "reviews",
+    "settings",
+    "suggestions",
+]
 
 metadata = MetaData()
 
@@ -52,8 +64,22 @@ items = Table(
     Column("opened_at", Text, nullable=False),
     Column("opened_day", Integer, nullable=False),  # proleptic Gregorian ordinal, for the age
     Column("due_at", Text, nullable=False),
-    Index("items_by_priority", "state", "base_priority"),
+    Index("items_by_priority", "state", "base_priority").ddl_if(dialect="postgresql"),
 )
+
+queue_index = Index(
+    "items_queue",
+    *(
+        items.c[name]
+        for name in (
+            "state", "base_priority", "opened_day", "published", "item_id", "due_at", "probability", "top_cwe",
+            "abstain_reason", "parties_differ", "model_differs", "discouraged", "kev_date", "ssvc", "cwe_ids", "first_seen",
+            "text_digest", "review_id", "suggestion_id", "version",
+        )
+    ),
+).ddl_if(dialect="sqlite")  # fmt: skip
+"""All that is filtered, ordered and counted by, beside the long texts. SQLite keeps a row's columns in one chain of pages, so
+that without it every look at the queue reads every advisory; PostgreSQL keeps long texts elsewhere."""
 
 records = Table(
     "records",

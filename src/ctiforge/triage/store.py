@@ -156,7 +156,7 @@ def open_store(where: str | Path, *, clock: Callable[[], datetime] | None = None
         engine.dispose()
         reason = str(error.orig).strip().splitlines()[0]
         raise StoreError(
-            f"{store.name}: {reason}", fix="check the path or URL that --db names, and who may write there"
+            f"{store.name}: {reason}", fix="check the store's path or URL, and who may write there", about="store"
         ) from None
     except BaseException:
         engine.dispose()

@@ -17,6 +17,7 @@ __all__ = [
     "WAITING",
     "Act",
     "AuditEntry",
+    "BulkAct",
     "BulkResult",
     "ImportReport",
     "ItemView",
@@ -226,9 +227,29 @@ class BulkResult:
         item_ids: what it concerns.
         expected_wrong: sum of 1 - probability: so many of the accepted ones a calibrated model would get wrong.
         left: items that it does not touch any more, since somebody has reviewed them again.
+        digest: of the items with their versions and entries; given back, the act is refused if it would be another set.
     """
 
     bulk_id: int
     item_ids: tuple[str, ...]
     expected_wrong: float = 0.0
     left: tuple[str, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAct:
+    """A bulk acceptance as the store keeps it.
+
+    Attributes:
+        items: how many it accepted.
+        standing: of those, how many are still what it made of them.
+    """
+
+    bulk_id: int
+    at: str
+    reviewer: str
+    reason: str
+    min_probability: float
+    items: int
+    standing: int

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ctiforge.triage import open_store, review, show
+from ctiforge.triage import TriageRules, history, open_store, rank, review, show, verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 PAGES = (
     "/queue", "/items/CVE-2099-10002", "/items/CVE-2099-10004", "/dashboards", "/drift", "/ask?q=what+is+CWE-903", "/reports",
-    "/reports/embedded-fast", "/export", "/queue?state=nonsense",
+    "/reports/embedded-fast", "/export", "/queue?state=nonsense", "/bulk?min=0.5",
 )  # fmt: skip
 
 
@@ -95,6 +95,40 @@ def test_a_morning_by_keyboard(signed_in: Any, queue_db: Path, tmp_path: Path) -
     assert "CVE-2099-10001" not in text
 
 
+def test_bulk_acceptance_by_keyboard(signed_in: Any, queue_db: Path) -> None:
+    page = signed_in
+    with open_store(queue_db) as store:
+        rank(store, actor="lead", rules=TriageRules(bulk_min_probability=0.5))
+    page.click("text=Accept in bulk")
+    page.wait_for_selector("h1:text('Accept in bulk')")
+    page.keyboard.press("/")
+    page.wait_for_function("document.activeElement.name === 'min'")
+    page.keyboard.type("0.8")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2:text('2 suggestions would be accepted')")
+    page.keyboard.press("r")
+    page.wait_for_function("document.activeElement.name === 'reason'")
+    page.keyboard.type("routine")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.activeElement.name === 'sure'")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # not ticked, so the browser says so and nothing is sent
+    assert page.evaluate("location.pathname + location.search").startswith("/bulk?")
+    page.wait_for_function("document.activeElement.name === 'sure'")
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=2 suggestions accepted in bulk")
+    with open_store(queue_db) as store:
+        assert [each.actor for each in history(store) if each.action == "bulk-accept"] == ["Ada"]
+        assert show(store, "CVE-2099-10001").item.state == "accepted"
+    page.keyboard.press("u")
+    page.wait_for_selector("text=2 items are again what they were before")
+    with open_store(queue_db) as store:
+        assert show(store, "CVE-2099-10001").item.state == "open"
+        assert verify(store).broken is None
+
+
 def test_asking_shows_what_is_cited(signed_in: Any) -> None:
     page = signed_in
     page.goto("/ask")
@@ -150,7 +184,9 @@ def test_somebody_was_faster(signed_in: Any, queue_db: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(chromium: Any, served: str, keys: dict[str, str], scheme: str) -> None:
+def test_axe_finds_nothing_serious(chromium: Any, served: str, keys: dict[str, str], queue_db: Path, scheme: str) -> None:
+    with open_store(queue_db) as store:  # so that the page of bulk acceptance has something to show
+        rank(store, actor="lead", rules=TriageRules(bulk_min_probability=0.5))
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     context = chromium.new_context(
         base_url=served, color_scheme=scheme, viewport={"width": 1280, "height": 900}, bypass_csp=True

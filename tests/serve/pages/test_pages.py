@@ -255,7 +255,7 @@ def test_dashboards_count_what_was_done(ada: Any) -> None:
     drift = ada.get("/drift?every=year")
     assert drift.status_code == 200
     assert "no period has 50 items" in drift.text
-    assert ada.get("/drift?every=week").status_code == 422
+    assert ada.get("/drift?every=fortnight").status_code == 422
 
 
 def test_asking_without_a_knowledge_base_says_what_to_do(looking: Any) -> None:

@@ -1,13 +1,14 @@
 """``csv``: one row a record, for spreadsheets (RFC 4180 quoting, UTF-8, one physical line a record).
 
-A cell that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, CSV Injection): descriptions and
-identifiers come from outside.
+What a spreadsheet would take for a formula gets an apostrophe in front (OWASP, CSV Injection): descriptions and identifiers
+come from outside. That holds for a cell's start, and after a semicolon, where a spreadsheet of another locale begins a cell.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 
 from ctiforge.classify.outputs.assigned import compare_assigned
 from ctiforge.classify.outputs.plain_text import one_line
@@ -18,6 +19,7 @@ from ctiforge.classify.prediction import Prediction
 __all__ = ["CsvRenderer", "csv_line"]
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_AFTER_SEMICOLON = re.compile(r"(;[\s\"]*)(?=[=+\-@＝＋－＠])")
 _HEAD = ("id", "abstained", "reason")
 _EACH = ("cwe", "name", "probability", "usage")
 _TAIL = (
@@ -68,5 +70,5 @@ def csv_line(cells: list[str]) -> str:
 
 def _safe(cell: str) -> str:
     # Before and after cleaning: white space in front of the sign does not stop every spreadsheet.
-    text = one_line(cell)
+    text = _AFTER_SEMICOLON.sub(r"\1'", one_line(cell))
     return f"'{text}" if text.startswith(_FORMULA_START) or cell.startswith(_FORMULA_START) else text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["UNSAFE", "one_line", "printable", "without_surrogates"]
+__all__ = ["UNSAFE", "one_line", "printable", "printable_lines", "without_surrogates"]
 
 _SPACE = re.compile(r"[\s\u0085\u2028\u2029]+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
@@ -28,6 +28,11 @@ def one_line(text: str, limit: int | None = None) -> str:
     """Return `text` on one line, safe to print, runs of white space as one space; cut to `limit` characters with ``…``."""
     clean = UNSAFE.sub("\ufffd", _INVISIBLE.sub("", _SPACE.sub(" ", text))).strip()
     return clean if limit is None or len(clean) <= limit else clean[: limit - 1].rstrip() + "…"
+
+
+def printable_lines(text: str) -> str:
+    """Return `text` with its tabs and line breaks, every other unsafe character replaced: some databases refuse them."""
+    return UNSAFE.sub(lambda match: match[0] if match[0] in "\t\n\r" else "\ufffd", text)
 
 
 def without_surrogates(text: str) -> str:

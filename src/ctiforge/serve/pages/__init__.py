@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ctiforge.serve.pages.ask_page import ask
+from ctiforge.serve.pages.bulk_page import BulkPage
 from ctiforge.serve.pages.dashboards import Dashboards
 from ctiforge.serve.pages.export_page import download, show_export
 from ctiforge.serve.pages.item_page import ItemPage
@@ -36,7 +37,7 @@ __all__ = ["add_pages"]
 def add_pages(app: FastAPI, state: ServerState) -> None:
     """Add the pages to the application; they are no part of its OpenAPI document."""
     site = Site(state)
-    sign_in, item, dashboards = SignIn(site), ItemPage(site), Dashboards(site)
+    sign_in, item, dashboards, bulk = SignIn(site), ItemPage(site), Dashboards(site), BulkPage(site)
     pages: dict[str, PageHandler] = {
         "/queue": partial(show_queue, site),
         "/items/{item_id:path}": item.show,
@@ -51,6 +52,8 @@ def add_pages(app: FastAPI, state: ServerState) -> None:
     }
     for path, handler in pages.items():
         app.add_route(path, site.page(handler), ["GET"], include_in_schema=False)
+    app.add_route("/bulk", site.page(bulk.show, "reviewer"), ["GET"], include_in_schema=False)
+    app.add_route("/bulk", site.form(bulk.take), ["POST"], include_in_schema=False)
     app.add_route("/reviews", site.form(ReviewForm(site, item).take), ["POST"], include_in_schema=False)
     app.add_route("/sign-in", sign_in.show, ["GET"], include_in_schema=False)
     app.add_route("/sign-in", sign_in.take, ["POST"], include_in_schema=False)

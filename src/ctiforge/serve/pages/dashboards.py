@@ -8,18 +8,20 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ctiforge.classify.classifier import DEFAULT_MODEL
 from ctiforge.core.errors import CtiforgeError, SettingError
 from ctiforge.serve.pages.charts import CHART, calibration_marks, day_bars, drift_panels
 from ctiforge.serve.pages.sessions import Session
 from ctiforge.serve.pages.site import Site
 from ctiforge.triage import DriftReport, drift, history, measure_performance
+from ctiforge.triage.drift import EVERY
+from ctiforge.triage.drift_texts import TextShifts
 from ctiforge.triage.statistics import store_statistics
 from ctiforge.triage.values import WAITING
 
 __all__ = ["DAY_CHOICES", "Dashboards"]
 
 DAY_CHOICES: Final = (14, 30, 90)
-_EVERY: Final = ("month", "quarter", "year")
 _BY: Final = {"published": "day of publication", "first_seen": "day of import"}
 
 
@@ -30,6 +32,7 @@ class Dashboards:
         self._site = site
         self._lock = threading.Lock()
         self._kept: dict[tuple[str, str], tuple[int, DriftReport]] = {}
+        self._texts = TextShifts(DEFAULT_MODEL)
 
     def show(self, request: Request, session: Session) -> Response:
         """Show counts, throughput, agreement and calibration."""
@@ -61,9 +64,9 @@ class Dashboards:
         except SettingError:
             raise
         except CtiforgeError as error:  # too few items is no failure of a page
-            problem = f"{error.message}. Choose longer periods, or import more."
+            problem = f"{error.message}. {(error.fix or '').capitalize()}."
         panels = drift_panels(report) if report and report.periods else ()
-        choices: dict[str, Any] = {"every": every, "by": by, "every_choices": _EVERY, "by_choices": _BY}
+        choices: dict[str, Any] = {"every": every, "by": by, "every_choices": EVERY, "by_choices": _BY}
         return self._site.render(request, session, "drift.html", report=report, panels=panels, problem=problem, **choices)
 
     def _drift(self, every: str, by: str) -> DriftReport:
@@ -73,6 +76,6 @@ class Dashboards:
         with self._lock:
             kept = self._kept.get((every, by))
             if kept is None or kept[0] != seq:
-                kept = (seq, drift(store, every=every, by=by, model=None))
+                kept = (seq, drift(store, every=every, by=by, texts=self._texts))
                 self._kept[every, by] = kept
             return kept[1]

@@ -8,6 +8,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ctiforge.serve.pages.bulk_page import BulkQuery
 from ctiforge.serve.pages.queue_query import STATE_CHOICES, QueueQuery, read_queue_query
 from ctiforge.serve.pages.sessions import Session
 from ctiforge.serve.pages.site import Site
@@ -89,4 +90,5 @@ def show_queue(site: Site, request: Request, session: Session) -> Response:
         presets=[(name, preset.text(), preset.text() == query.text(order=preset.order)) for name, preset in _PRESETS],
         states=list(STATE_CHOICES),
         orders=ORDER_WORDS,
+        bulk=BulkQuery(q=query.q, cwe=query.cwe).text if session.principal.may("reviewer") else None,
     )

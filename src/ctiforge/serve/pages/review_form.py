@@ -90,8 +90,8 @@ class ReviewForm:
 
 
 def _for_people(error: CtiforgeError, status: int) -> str:
-    """Return what was wrong; what only a command line can do about it is left out."""
+    """Return what was wrong, and what to do about it."""
     if status == HTTPStatus.CONFLICT:
         return f"{error.message}. Nothing was written; this is how it stands now."
     fix = error.fix or ""
-    return error.message if "--" in fix or "ctiforge " in fix else f"{error.message}. {fix[:1].upper()}{fix[1:]}".rstrip(". ")
+    return f"{error.message}. {fix[:1].upper()}{fix[1:]}".rstrip(". ")

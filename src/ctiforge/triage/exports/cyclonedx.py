@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ctiforge.classify.outputs.plain_text import one_line, printable_lines
 from ctiforge.classify.outputs.record import json_text
 from ctiforge.classify.outputs.sentences import decision_sentence
 from ctiforge.classify.prediction import Prediction
+from ctiforge.core.advisory import CvssScore
 from ctiforge.core.ids import cwe_number
 from ctiforge.triage.exports.json_list import JsonListRenderer, stable_uuid
 
@@ -45,12 +47,8 @@ class CycloneDxRenderer(JsonListRenderer):
         item: dict[str, Any] = {
             "bom-ref": stable_uuid("vulnerability", prediction.id),
             "id": prediction.id,
-            "description": prediction.text,
-            "ratings": [
-                {"score": each.base_score, "method": _METHODS.get(each.version, "other"), "vector": each.vector}
-                for each in scores
-                if each.base_score is not None
-            ],
+            "description": printable_lines(prediction.text),
+            "ratings": [_rating(each) for each in scores if each.base_score is not None],
             "cwes": [cwe_number(each) for each in decision.cwe_ids],
             "updated": decision.at,
             "analysis": {"state": "in_triage", "detail": decision_sentence(decision)},
@@ -60,3 +58,9 @@ class CycloneDxRenderer(JsonListRenderer):
     def tail(self) -> str:
         """Return the document's end."""
         return "]}"
+
+
+def _rating(score: CvssScore) -> dict[str, Any]:
+    rating = {"score": score.base_score, "method": _METHODS.get(score.version, "other")}
+    vector = one_line(score.vector)
+    return rating | {"vector": vector} if vector else rating

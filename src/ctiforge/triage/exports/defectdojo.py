@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ctiforge.classify.outputs.plain_text import one_line
+from ctiforge.classify.outputs.plain_text import one_line, printable_lines
 from ctiforge.classify.outputs.sentences import decision_sentence
 from ctiforge.classify.prediction import Prediction
 from ctiforge.core.ids import cwe_number, parse_cve_id
@@ -30,9 +30,9 @@ class DefectDojoRenderer(JsonListRenderer):
         cve_id = parse_cve_id(prediction.id)
         title = prediction.advisory.title if prediction.advisory else ""
         item: dict[str, Any] = {
-            "title": one_line(f"{prediction.id}: {title or prediction.text}", _TITLE),
+            "title": one_line(f"{prediction.id}: {title or printable_lines(prediction.text)}", _TITLE),
             "severity": _severity(highest_score(prediction)),
-            "description": f"{prediction.text}\n\n{decision_sentence(decision)}".strip(),
+            "description": f"{printable_lines(prediction.text)}\n\n{decision_sentence(decision)}".strip(),
             "date": decision.at[:10],
             "active": True,
             "verified": False,

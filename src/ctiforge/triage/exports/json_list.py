@@ -38,7 +38,7 @@ class JsonListRenderer(Renderer):
 
     @abstractmethod
     def head(self) -> str:
-        """Return the document up to and with the bracket that opens the list."""
+        """Return the document up to its list."""
 
     @abstractmethod
     def elements(self, prediction: Prediction) -> Iterable[dict[str, Any]]:
@@ -46,7 +46,7 @@ class JsonListRenderer(Renderer):
 
     @abstractmethod
     def tail(self) -> str:
-        """Return the document from the bracket that closes the list."""
+        """Return the document after its list."""
 
     def begin(self) -> str:
         """Return what comes before the first element."""

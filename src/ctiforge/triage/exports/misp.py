@@ -1,6 +1,7 @@
 """``misp``: a MISP event with a vulnerability object for every decision and a weakness object for every CWE entry.
 
-Object templates: vulnerability version 12, weakness version 1 (https://github.com/MISP/misp-objects). The event is for the own
+Object templates: vulnerability version 12, weakness version 1 (https://github.com/MISP/misp-objects). A server takes only
+CVE IDs and the like as identifiers, and no empty values; any other identifier stands in the summary. The event is for the own
 organisation only (distribution 0) until somebody publishes it.
 """
 
@@ -10,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ctiforge.classify.outputs.options import OutputOptions
+from ctiforge.classify.outputs.plain_text import one_line, printable_lines
 from ctiforge.classify.outputs.record import json_text
 from ctiforge.classify.outputs.sentences import decision_sentence
 from ctiforge.classify.prediction import Prediction, Suggestion
+from ctiforge.core.ids import parse_cve_id
 from ctiforge.triage.exports.json_list import JsonListRenderer, stable_uuid
 
 __all__ = ["MispRenderer"]
@@ -50,12 +53,16 @@ class MispRenderer(JsonListRenderer):
             if entry.cwe_id not in self._weaknesses:
                 self._weaknesses.add(entry.cwe_id)
                 yield _weakness(entry)
-        values = [("id", "vulnerability", prediction.id), ("summary", "text", decision_sentence(decision))]
-        if prediction.text.strip():
-            values.append(("description", "text", prediction.text))
+        cve_id, sentence = parse_cve_id(prediction.id), decision_sentence(decision)
+        values = [("id", "vulnerability", cve_id)] if cve_id else []
+        values.append(("summary", "text", sentence if cve_id else f"{prediction.id}: {sentence}"))
+        if text := printable_lines(prediction.text).strip():
+            values.append(("description", "text", text))
         for score in prediction.advisory.cvss if prediction.advisory else ():
             if score.base_score is not None:
-                values += [("cvss-score", "float", f"{score.base_score:.1f}"), ("cvss-string", "text", score.vector)]
+                values.append(("cvss-score", "float", f"{score.base_score:.1f}"))
+                if vector := one_line(score.vector):
+                    values.append(("cvss-string", "text", vector))
                 break
         vulnerability = _object(_VULNERABILITY, prediction.id, values)
         vulnerability["ObjectReference"] = [

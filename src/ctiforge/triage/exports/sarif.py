@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ctiforge.classify.outputs.options import OutputOptions
+from ctiforge.classify.outputs.plain_text import printable_lines
 from ctiforge.classify.outputs.record import json_text
 from ctiforge.classify.outputs.sentences import decision_sentence
 from ctiforge.classify.prediction import Prediction
@@ -45,7 +46,7 @@ class SarifRenderer(JsonListRenderer):
             "ruleId": prediction.id,
             "kind": "fail" if entries else "open",
             "level": _level(highest_score(prediction)) if entries else "none",
-            "message": {"text": f"{prediction.text}\n{decision_sentence(decision)}".strip()},
+            "message": {"text": f"{printable_lines(prediction.text)}\n{decision_sentence(decision)}".strip()},
             "taxa": [{"id": str(cwe_number(entry.cwe_id)), "toolComponent": {"name": "CWE"}} for entry in entries],
             "guid": stable_uuid("result", prediction.id),
             "partialFingerprints": {"ctiforge/v1": sha256(prediction.id.encode("utf-8", "replace"))},

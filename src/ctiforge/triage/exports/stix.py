@@ -1,10 +1,14 @@
-"""``stix``: a STIX 2.1 bundle with one vulnerability object a decision; CVE and CWE stand under its external references."""
+"""``stix``: a STIX 2.1 bundle with one vulnerability object a decision; CVE and CWE stand under its external references.
+
+STIX has no empty lists (section 2.11), so a bundle of nothing has no ``objects``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from ctiforge.classify.outputs.plain_text import printable_lines
 from ctiforge.classify.outputs.sentences import decision_sentence
 from ctiforge.classify.prediction import Prediction
 from ctiforge.core.ids import cwe_number, parse_cve_id
@@ -18,7 +22,12 @@ class StixRenderer(JsonListRenderer):
 
     def head(self) -> str:
         """Return the bundle's opening."""
-        return f'{{"type":"bundle","id":"bundle--{stable_uuid("bundle", self.options.timestamp)}","objects":['
+        return f'{{"type":"bundle","id":"bundle--{stable_uuid("bundle", self.options.timestamp)}"'
+
+    def render(self, prediction: Prediction) -> str:
+        """Return the elements of one decision; the list opens with the first one."""
+        opening = "" if self._count else ',"objects":['
+        return opening + super().render(prediction)
 
     def elements(self, prediction: Prediction) -> Iterable[dict[str, Any]]:
         """Return one vulnerability."""
@@ -40,10 +49,10 @@ class StixRenderer(JsonListRenderer):
             "created": moment,
             "modified": moment,
             "name": prediction.id,
-            "description": f"{prediction.text}\n\n{decision_sentence(decision)}".strip(),
+            "description": f"{printable_lines(prediction.text)}\n\n{decision_sentence(decision)}".strip(),
             "external_references": references,
         }
 
     def tail(self) -> str:
         """Return the bundle's end."""
-        return "]}"
+        return "]}" if self._count else "}"
