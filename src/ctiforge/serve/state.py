@@ -80,9 +80,7 @@ class ServerState:
             at_once=1 if self._workers is None else self.settings.processes + 1,
             observer=lambda items, seconds: self.on_batch(items, seconds),
         )
-        self._batcher = MicroBatcher(
-            self._in_thread(self._classify), most=limits.batch_texts, wait=limits.batch_wait_ms / 1000
-        )
+        self._batcher = MicroBatcher(self._in_thread(self._classify), most=limits.batch_texts, wait=limits.batch_wait_ms / 1000)
 
     def _in_thread(self, work: Callable[[list[T]], Sequence[R]]) -> OneThread[T, R]:
         thread = OneThread(work)

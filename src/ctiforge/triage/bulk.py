@@ -72,7 +72,7 @@ def bulk_accept(
             "min_probability": min_probability,
         }
         connection.execute(insert(bulks), [made])
-        details = {
+        details: dict[str, Any] = {
             "items": len(rows), "expected_wrong": round(found.expected_wrong, 2), "min_probability": min_probability,
         }  # fmt: skip
         transaction.link("bulk-accept", reviewer, bulk=bulk_id, reason=reason, **details)

@@ -144,7 +144,7 @@ def queue_items(store: TriageStore, item_ids: Sequence[str]) -> tuple[QueueItem,
 
 def _lines(connection: Connection, item_ids: Sequence[str], now: datetime) -> tuple[QueueItem, ...]:
     priority = priority_column(rules_in_force(connection), now).label("priority")
-    found = {}
+    found: dict[str, QueueItem] = {}
     for start in range(0, len(item_ids), _AT_ONCE):
         query = select(*_LINE, priority).where(items.c.item_id.in_(item_ids[start : start + _AT_ONCE]))
         found |= {row.item_id: _queue_item(row._asdict(), now) for row in connection.execute(query)}
