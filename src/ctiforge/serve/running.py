@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ctiforge.core.errors import SettingError
+from ctiforge.core.processes import spare_garbage_collection
 from ctiforge.serve.app import create_app
 from ctiforge.serve.settings import ServeSettings
 from ctiforge.serve.state import ServerState
@@ -63,6 +64,7 @@ def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None
     async def serving() -> None:
         try:
             await state.open()  # before the server's own start, which would tell a failure as a bug
+            spare_garbage_collection()
             await uvicorn.Server(config).serve(sockets=[listening])
         finally:
             await state.close()

@@ -13,7 +13,6 @@ from ctiforge.ask.knowledge_base import KnowledgeBase
 from ctiforge.classify import Classifier, Prediction
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import CtiforgeError
-from ctiforge.core.processes import spare_garbage_collection
 from ctiforge.serve.batching import BatchObserver, MicroBatcher, OneThread
 from ctiforge.serve.classify_worker import AskedText, ClassifierPlan, ClassifyWorkers, records_of
 from ctiforge.serve.keys import KeyRing, Principal
@@ -69,7 +68,6 @@ class ServerState:
             await asyncio.to_thread(self._open)
             if self._workers is not None:
                 await self._workers.start()
-            spare_garbage_collection()
         except BaseException:
             await self.close()
             raise
