@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from ctiforge.classify.feed import default_workers
+from ctiforge.core.processes import default_workers
 
 __all__ = ["describe_machine"]
 

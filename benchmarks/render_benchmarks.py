@@ -38,6 +38,7 @@ def rendered() -> dict[Path, str]:
     readme = (HERE / "README.md").read_text("utf-8")
     for name, part in {
         "harness": _harness(json.loads((RESULTS / "harness.json").read_text("utf-8"))),
+        "serving": _serving(json.loads((RESULTS / "serve.json").read_text("utf-8"))),
         "factory": _factory(json.loads((RESULTS / "factory.json").read_text("utf-8"))),
         "rescore": _rescore([json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("rescore-*.json"))]),
         **_of_knowledge_base(),
@@ -92,6 +93,17 @@ def _harness(result: dict[str, Any]) -> str:
         f"{result['seconds']:.2f} s, {result['ratio']:.2f} times the ideal {result['ideal_seconds']:.2f} s, "
         f"{result['peak_memory_mb']:.0f} MB at most ({machine['processor']}, {machine['cores']} cores). "
         "Keeping, scoring under every rule and the record are in it.\n"
+    )
+
+
+def _serving(result: dict[str, Any]) -> str:
+    machine, latency, library = result["machine"], result["latency_ms"], result["library_texts_per_second"]
+    return (
+        f"{result['clients']} clients for {result['seconds']:.0f} s, one text of {result['mean_characters']:.0f} characters (mean) a "
+        f"request: {result['requests']:,} answers, {result['errors']} errors, {result['requests_per_second']:,.0f} requests/s; "
+        f"p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms, p99.9 {latency['p99.9']:.0f} ms. The library, one process and one "
+        f"thread, classified {library['before']:,.0f} of the same texts a second before and {library['after']:,.0f} after it: a share of "
+        f"{result['share_of_library']:.2f} ({machine['processor']}, {machine['cores']} cores; `{result['command']}`).\n"
     )
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/serve.py --data DIR [--seconds 60] [--clients 64] [--model fast] [--out FILE]
 
-A real `ctiforge serve` on loopback. Clients are coroutines of this process that each send one short text over a kept
-connection and wait for the answer before the next, by a few lines of HTTP over asyncio, so that little of the two cores goes
-to them. The library is measured before and after the load, one process and one thread, on the same texts in batches.
+A real `ctiforge serve` on loopback. The clients live in this process; each sends one short text over a kept connection and
+waits for the answer before the next, by a few lines of HTTP over asyncio, so that little of the two cores goes to them. The
+library is measured before and after the load, one process and one thread, on the same texts in batches.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,9 @@ import uvloop
 from machine import describe_machine
 
 from ctiforge.classify import Classifier
+from ctiforge.classify.classifier import load_model
 from ctiforge.core.files import file_sha256, write_json
+from ctiforge.core.processes import one_thread_each
 
 FEED = "vulnrichment.jsonl.xz"
 TEXTS, SHORT = 2000, 400
@@ -52,8 +56,15 @@ def short_texts(feed: Path, count: int) -> list[str]:
     return found[:count]
 
 
-def library_rate(classifier: Classifier, texts: Sequence[str], seconds: float = 5.0) -> float:
-    """Return the texts that one thread classifies a second, all texts in one call."""
+def library_rate(model: str, texts: Sequence[str], seconds: float = 10.0) -> float:
+    """Return the texts that one thread of a new process classifies a second, all texts in one call."""
+    with one_thread_each(), ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(_library_rate, model, texts, seconds).result()
+
+
+def _library_rate(model: str, texts: Sequence[str], seconds: float) -> float:
+    classifier = Classifier(model)
+    classifier.classify(texts[:200])
     done, begun = 0, time.perf_counter()
     while (spent := time.perf_counter() - begun) < seconds:
         classifier.classify(texts)
@@ -94,8 +105,8 @@ class Load:
     def __init__(self, port: int, texts: Sequence[str], seconds: float) -> None:
         self.seconds: list[float] = []
         self.statuses: Counter[str] = Counter()
+        self.requests = itertools.cycle([_request(text) for text in texts])
         self._port = port
-        self._requests = itertools.cycle([_request(text) for text in texts])
         self._from = time.perf_counter() + WARM_UP_SECONDS
         self._until = self._from + seconds
 
@@ -103,27 +114,61 @@ class Load:
         """Let the clients run until the time is over."""
         await asyncio.gather(*(self._client() for _ in range(clients)))
 
-    async def _client(self) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        while (begun := time.perf_counter()) < self._until:
-            try:
-                status = await self._exchange(reader, writer)
-            except (OSError, asyncio.IncompleteReadError) as error:
-                status = type(error).__name__
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            ended = time.perf_counter()
-            if begun >= self._from and ended <= self._until:
-                self.seconds.append(ended - begun)
-                self.statuses[status] += 1
-        writer.close()
+    def count(self, begun: float, status: str) -> bool:
+        """Count a request; return whether there is time for another."""
+        ended = time.perf_counter()
+        if begun >= self._from and ended <= self._until:
+            self.seconds.append(ended - begun)
+            self.statuses[status] += 1
+        return ended < self._until
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-        writer.write(next(self._requests))
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", head)
-        assert length is not None
-        body = await reader.readexactly(int(length[1]))
-        return head[9:12].decode() if b'"predictions"' in body else "no prediction"
+    async def _client(self) -> None:
+        loop = asyncio.get_running_loop()
+        while time.perf_counter() < self._until:  # once, unless the server closes the connection
+            transport, client = await loop.create_connection(
+                lambda: _Client(self, loop.create_future()), "127.0.0.1", self._port
+            )
+            await client.over
+            transport.close()
+
+
+class _Client(asyncio.Protocol):
+    """Sends a request, waits for the whole answer, sends the next."""
+
+    def __init__(self, load: Load, over: asyncio.Future[None]) -> None:
+        self.over = over
+        self._load, self._got, self._length = load, b"", 0
+        self._begun = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        self._got += data
+        if not self._length:
+            end = self._got.find(b"\r\n\r\n")
+            found = re.search(rb"(?i)\r\ncontent-length: (\d+)", self._got) if end >= 0 else None
+            if found is None:
+                return
+            self._length = end + 4 + int(found[1])
+        if len(self._got) < self._length:
+            return
+        status = self._got[9:12].decode() if b'"predictions"' in self._got else "no prediction"
+        self._got, self._length = b"", 0
+        if self._load.count(self._begun, status):
+            self._ask()
+        else:
+            self.over.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.over.done():
+            self._load.count(self._begun, "connection lost")
+            self.over.set_result(None)
+
+    def _ask(self) -> None:
+        self._begun = time.perf_counter()
+        self._transport.write(next(self._load.requests))
 
 
 def _request(text: str) -> bytes:
@@ -156,12 +201,10 @@ async def wait_until_ready(port: int) -> None:
 def measure(feed: Path, model: str, clients: int, seconds: float) -> dict[str, Any]:
     """Return what a run showed."""
     texts = short_texts(feed, TEXTS)
-    classifier = Classifier(model)
-    classifier.classify(texts[:200])
-    before = library_rate(classifier, texts)
+    before = library_rate(model, texts)
     with server(model) as (port, _):
         load = uvloop.run(_under_load(port, texts, clients, seconds))
-    after = library_rate(classifier, texts)
+    after = library_rate(model, texts)
     library = statistics.mean((before, after))
     rate = len(load.seconds) / seconds
     ordered = sorted(load.seconds)
@@ -174,7 +217,7 @@ def measure(feed: Path, model: str, clients: int, seconds: float) -> dict[str, A
         "data_sha256": file_sha256(feed),
         "texts": len(texts),
         "mean_characters": round(statistics.mean(map(len, texts)), 1),
-        "model_digest": classifier.model.digest,
+        "model_digest": load_model(model).digest,
         "clients": clients,
         "seconds": seconds,
         "requests": len(load.seconds),

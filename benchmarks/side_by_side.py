@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 
 from speed import classify_command
 
-from ctiforge.classify.feed import default_workers
 from ctiforge.core.advisory import Advisory
 from ctiforge.core.files import file_sha256
 from ctiforge.core.manifest import package_versions
+from ctiforge.core.processes import default_workers
 from ctiforge.sources.read import read_advisories
 
 __all__ = ["evenly", "measure_side_by_side"]

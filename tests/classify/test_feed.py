@@ -121,6 +121,8 @@ class _Deadly:
 
     def __init__(self, *arguments: object) -> None: ...
 
+    def build(self) -> None: ...
+
     def __reduce__(self) -> tuple[Any, ...]:
         import os
 

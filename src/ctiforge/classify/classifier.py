@@ -318,7 +318,7 @@ def _advisory(item: str | Advisory) -> Advisory:
 def _ranked(scores: Floats | Doubles, probabilities: Doubles, choice: npt.NDArray[np.bool_], k: int) -> list[_Ranked]:
     """Return the `k` best labels of each row among those of `choice`, with their probabilities."""
     best = _top(scores, choice, k)
-    found = np.take_along_axis(probabilities, best, axis=1)
+    found = probabilities[np.arange(len(best))[:, None], best]
     return [list(zip(*each, strict=True)) for each in zip(best.tolist(), found.tolist(), strict=True)]
 
 
@@ -326,13 +326,14 @@ def _top(scores: Floats | Doubles, choice: npt.NDArray[np.bool_], k: int) -> Lab
     """Return the `k` best labels of each row among those of `choice` (fewer if it has fewer), best first."""
     labels = np.flatnonzero(choice)
     negative = -scores[:, labels]
+    rows = np.arange(len(negative))[:, None]
     if k < len(labels):
         nearest = np.argpartition(negative, k, axis=1)[:, :k]
         nearest.sort(axis=1)  # so that equal scores come in the order of the labels
     else:
         nearest = np.broadcast_to(np.arange(len(labels)), negative.shape)
-    order = np.take_along_axis(negative, nearest, axis=1).argsort(axis=1, kind="stable")
-    best: Labels = labels[np.take_along_axis(nearest, order, axis=1)]
+    order = negative[rows, nearest].argsort(axis=1, kind="stable")
+    best: Labels = labels[nearest[rows, order]]
     return best
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Literal, NamedTuple, TypeAlias
 
-from ctiforge.classify.chunk_workers import Raw, default_workers, map_chunks
+from ctiforge.classify.chunk_workers import Raw, map_chunks
 from ctiforge.classify.classifier import DEFAULT_MODEL, Classifier
 from ctiforge.classify.outputs import OutputOptions, Renderer, find_output
 from ctiforge.classify.prediction import AbstainReason, Prediction
@@ -16,7 +16,7 @@ from ctiforge.core.advisory import Advisory, Reject, SourceRef
 from ctiforge.sources.duplicates import DuplicateFilter, build_duplicate
 from ctiforge.sources.read import RawRecord, ReadOptions, parse_record
 
-__all__ = ["Answer", "ClassifierSettings", "FeedSummary", "classify_feed", "default_workers"]
+__all__ = ["Answer", "ClassifierSettings", "FeedSummary", "classify_feed"]
 
 _EXCERPT = 200
 

@@ -54,9 +54,10 @@ def serve(
     concurrent: Annotated[int, typer.Option(min=1, help="Requests in progress at once.")] = 256,
     max_body: Annotated[int, typer.Option(min=1000, help="Bytes of one request.")] = 2_000_000,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request; reviews are never broken off.")] = 60.0,
-    one_process: Annotated[
-        bool, typer.Option("--one-process", help="Classify in the server's own process: less memory, less throughput.")
-    ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(min=0, max=64, help="Processes that classify beside the server's own; 0: less memory, less throughput."),
+    ] = 2,
     batch_wait: Annotated[float, typer.Option(min=0, max=1000, help="Milliseconds an idle classifier waits for more.")] = 2.0,
     similar: Annotated[
         Path | None, typer.Option(metavar="DIR", help="An index of past CVEs (`ctiforge classify index`) for an item's page.")
@@ -82,7 +83,7 @@ def serve(
     )
     settings = replace(
         settings,
-        own_process=not one_process,
+        processes=processes,
         person=person,
         model=model,
         model_options=read_options(option or []),

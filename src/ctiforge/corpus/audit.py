@@ -10,19 +10,16 @@ import dataclasses
 import hashlib
 import os
 import random
-import signal
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from ctiforge.core.errors import CtiforgeError, InputError
+from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256
+from ctiforge.core.processes import map_in_processes
 from ctiforge.corpus.audit_findings import SWEEP, AuditReport, ItemFinding, RecordFinding, gather_findings
 from ctiforge.corpus.audit_records import AuditColumns, AuditRecord, read_audit_records
 from ctiforge.corpus.contamination.benchmarks import Benchmarks
@@ -38,7 +35,6 @@ __all__ = ["AuditJob", "check_record", "run_audit"]
 _SAMPLE = 10_000
 _PROMPTS_LOOKED_AT = 4_000
 _CHUNK = 512
-_CHUNKS_IN_FLIGHT = 3
 _SMALL = 1_024
 """Corpora up to this many records are checked in this process."""
 _MIN_ANSWER_WORDS: Final = 5
@@ -211,7 +207,7 @@ def check_record(checker: ContaminationChecker, instructions: Instructions, reco
 def _check_all(read: _Reader, job: AuditJob, workers: int, size: int) -> Iterator[tuple[int, list[RecordFinding]]]:
     chunks = _chunks(record for record in read() if not record.fault)
     if workers > 1 and size > _SMALL:
-        yield from _parallel(chunks, job, workers)
+        yield from map_in_processes(chunks, partial(_Worker, job), workers)
     else:
         yield from map(_Worker(job), chunks)
 
@@ -220,35 +216,3 @@ def _chunks(records: Iterable[AuditRecord]) -> Iterator[list[AuditRecord]]:
     stream = iter(records)
     while chunk := list(islice(stream, _CHUNK)):
         yield chunk
-
-
-_worker: _Worker | None = None
-
-
-def _start_worker(job: AuditJob) -> None:
-    global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _worker = _Worker(job)
-
-
-def _run_chunk(chunk: Sequence[AuditRecord]) -> tuple[int, list[RecordFinding]]:
-    assert _worker is not None
-    return _worker(chunk)
-
-
-def _parallel(chunks: Iterator[list[AuditRecord]], job: AuditJob, workers: int) -> Iterator[tuple[int, list[RecordFinding]]]:
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(job,))
-    running: deque[Future[tuple[int, list[RecordFinding]]]] = deque()
-    try:
-        for chunk in chunks:
-            running.append(pool.submit(_run_chunk, chunk))
-            if len(running) >= workers * _CHUNKS_IN_FLIGHT:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    except BrokenProcessPool:
-        raise CtiforgeError(
-            "a worker process ended unexpectedly (killed, or out of memory)", fix="run again with --workers 1"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

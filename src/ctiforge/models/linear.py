@@ -274,7 +274,7 @@ class ScoredByNgrams:
         rows = np.zeros((len(asked), width), dtype=np.float32)
         rows[np.arange(width) < widths[:, None]] = np.maximum(values, 0)
         strongest = rows.argpartition(-most, axis=1)[:, -most:]
-        added = np.take_along_axis(rows, strongest, axis=1).tolist()
+        added = rows[np.arange(len(rows))[:, None], strongest].tolist()
         places, starts, span = self.features.places, self.features.bounds[pairs[:, 0]], self.features.span
         found = []
         for (text, _), total, start, where, what in zip(

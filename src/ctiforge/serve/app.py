@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ctiforge import __version__
 from ctiforge.serve import ask_routes, classify_route, openai_routes, queue_routes, service_routes
@@ -19,6 +20,21 @@ from ctiforge.serve.settings import ServeSettings
 from ctiforge.serve.state import ServerState
 
 __all__ = ["create_app"]
+
+
+class _Gated(FastAPI):
+    """Hands requests to the gate, before the layers that FastAPI puts around every request; they cost as much as an answer."""
+
+    gate: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.gate(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def behind_the_gate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await super().__call__(scope, receive, send)
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -39,13 +55,12 @@ def create_app(settings: ServeSettings) -> FastAPI:
         finally:
             await state.close()
 
-    app = FastAPI(title="ctiforge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = _Gated(title="ctiforge", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.server, app.state.metrics = state, counted
     install_handlers(app)
     for routes in (classify_route, ask_routes, queue_routes, openai_routes, service_routes):
         app.include_router(routes.router)
     add_pages(app, state)
-    app.add_middleware(ClassifyFirst, state=state)
-    app.add_middleware(Gate, state=state, metrics=counted)  # the last one added is the first one passed
+    app.gate = Gate(ClassifyFirst(app.behind_the_gate, state), state, counted)
     describe(app)
     return app

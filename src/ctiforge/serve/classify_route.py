@@ -24,6 +24,7 @@ from ctiforge.serve.state import ServerState
 __all__ = ["ClassifyFirst", "ClassifyItem", "ClassifyReply", "ClassifyRequest", "router"]
 
 PATH: Final = "/v1/classify"
+_JSON: Final = "application/json"
 _EXAMPLES: Final = {
     "one": {
         "summary": "One text",
@@ -76,23 +77,24 @@ class ClassifyReply(BaseModel):
     policy: str
 
 
-async def _answer(state: ServerState, body: bytes) -> Response:
+async def _answer(state: ServerState, body: bytes) -> bytes:
     try:
         request = ClassifyRequest.model_validate_json(body)
     except ValidationError as error:
         raise invalid_request(error.errors(include_url=False, include_context=False, include_input=False)) from None
-    items = request.items or [ClassifyItem(text=request.text or "")]
+    asked = [AskedText(each.id, each.text, request.top_k) for each in request.items or ()]
+    if request.text is not None:
+        asked.append(AskedText("", request.text, request.top_k))
     limits = state.settings.limits
-    if len(items) > limits.texts:
+    if len(asked) > limits.texts:
         raise Problem(
             422, f"items: more than {limits.texts} texts", name="invalid-request", fix="send them in several requests"
         )
-    if any(len(each.text) > limits.characters for each in items):
+    if any(len(each.text) > limits.characters for each in asked):
         raise Problem(
             422, f"text: more than {limits.characters:,} characters", name="invalid-request", fix="send the description alone"
         )
-    records = await state.classify_records([AskedText(each.id, each.text, request.top_k) for each in items])
-    return Response(_reply(state.classifier, records), media_type="application/json")
+    return _reply(state.classifier, await state.classify_records(asked))
 
 
 def _reply(classifier: Classifier, records: Sequence[bytes]) -> bytes:
@@ -115,15 +117,13 @@ router = APIRouter(tags=["classify"])
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/ClassifyRequest"}, "examples": _EXAMPLES}
-            },
+            "content": {_JSON: {"schema": {"$ref": "#/components/schemas/ClassifyRequest"}, "examples": _EXAMPLES}},
         }
     },
 )
 async def classify(request: Request, state: State, _: Reader) -> Response:
     """Suggest CWEs for one text or several. Saying that there is not enough information is an answer too."""
-    return await _answer(state, await request.body())
+    return Response(await _answer(state, await request.body()), media_type=_JSON)
 
 
 class ClassifyFirst:
@@ -139,12 +139,15 @@ class ClassifyFirst:
             return
         try:
             check_role_of(scope, "reader")
-            response = await _answer(self._state, await _body(receive))
+            reply = await _answer(self._state, await _body(receive))
         except Problem as problem:
-            response = problem_response(problem)
+            await problem_response(problem)(scope, receive, send)
         except CtiforgeError as error:
-            response = problem_response(problem_of(error))
-        await response(scope, receive, send)
+            await problem_response(problem_of(error))(scope, receive, send)
+        else:
+            headers = [(b"content-length", str(len(reply)).encode()), (b"content-type", _JSON.encode())]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": reply})
 
 
 async def _body(receive: Receive) -> bytes:

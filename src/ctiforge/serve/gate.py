@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctiforge.serve.metrics import ServerMetrics
-from ctiforge.serve.problems import Problem, problem_response
+from ctiforge.serve.problems import Problem, failure, problem_response
 from ctiforge.serve.rates import RateLimiter
 from ctiforge.serve.state import ServerState
 
@@ -36,6 +36,7 @@ _DEFAULTS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+_DEFAULTS_OF_TLS: Final = ((b"strict-transport-security", b"max-age=31536000"),)
 
 
 def header(headers: Mapping[bytes, bytes], name: bytes) -> str:
@@ -64,7 +65,8 @@ class Gate:
         self._rates = RateLimiter(settings.limits.requests_per_minute)
         self._names = frozenset((*_LOOPBACK_NAMES, *settings.hosts)) if settings.loopback or settings.hosts else None
         self._in_progress = 0
-        self._tls = settings.tls
+        metrics.in_progress.set_function(lambda: self._in_progress)
+        self._defaults = (*_DEFAULTS, *(_DEFAULTS_OF_TLS if settings.tls else ()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
@@ -83,7 +85,6 @@ class Gate:
             await send(message)
 
         self._in_progress += 1
-        self._metrics.in_progress.set(self._in_progress)
         try:
             await self._pass(scope, receive, sending, begun)
         except Problem as problem:
@@ -91,9 +92,12 @@ class Gate:
                 raise  # too late to say so: the server closes the connection
             self._metrics.refused.labels(problem.name or str(problem.status)).inc()
             await problem_response(problem)(scope, receive, sending)
+        except Exception:
+            if not started:
+                await problem_response(failure())(scope, receive, sending)
+            raise  # the server logs it
         finally:
             self._in_progress -= 1
-            self._metrics.in_progress.set(self._in_progress)
             self._metrics.on_answer(self._area(scope), status, self._clock() - begun)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, now: float) -> None:
@@ -155,12 +159,8 @@ class Gate:
         return counting
 
     def _with_defaults(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        given = list(headers)
-        names = {key.lower() for key, _ in given}
-        given += [each for each in _DEFAULTS if each[0] not in names]
-        if self._tls:
-            given.append((b"strict-transport-security", b"max-age=31536000"))
-        return given
+        names = {key.lower() for key, _ in headers}
+        return [*headers, *(each for each in self._defaults if each[0] not in names)]
 
     def _area(self, scope: Mapping[str, Any]) -> str:
         """Return the route's path, or the first segment of the path for what no route has."""

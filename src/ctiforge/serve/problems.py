@@ -24,6 +24,7 @@ __all__ = [
     "PROBLEM_MEDIA_TYPE",
     "Problem",
     "ProblemBody",
+    "failure",
     "install_handlers",
     "invalid_request",
     "problem_of",
@@ -117,6 +118,11 @@ def invalid_request(faults: Sequence[Any]) -> Problem:
     return Problem(422, first, name="invalid-request", errors=errors)
 
 
+def failure() -> Problem:
+    """Return what is told of a bug."""
+    return Problem(500, "the server failed; its log says why")
+
+
 def install_handlers(app: FastAPI) -> None:
     """Let every failure of the application be told as a problem."""
 
@@ -147,7 +153,7 @@ def install_handlers(app: FastAPI) -> None:
 
     async def bug(request: Request, error: Exception) -> Response:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem_response(Problem(500, "the server failed; its log says why"))
+        return problem_response(failure())
 
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(CtiforgeError, ours)

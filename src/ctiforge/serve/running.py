@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ctiforge.core.errors import SettingError
+from ctiforge.core.processes import spare_garbage_collection
 from ctiforge.serve.app import create_app
 from ctiforge.serve.settings import ServeSettings
 from ctiforge.serve.state import ServerState
@@ -48,6 +50,7 @@ def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None
     limits = settings.limits
     config = uvicorn.Config(
         app,
+        http=_protocol(),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -61,12 +64,22 @@ def run_app(app: ASGIApp, state: ServerState, on_listening: Callable[[str], None
     async def serving() -> None:
         try:
             await state.open()  # before the server's own start, which would tell a failure as a bug
+            spare_garbage_collection()
             await uvicorn.Server(config).serve(sockets=[listening])
         finally:
             await state.close()
 
     with listening, asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(serving())
+
+
+def _protocol() -> Any:
+    """Return the class that speaks HTTP, or the name by which uvicorn chooses one where httptools is not installed."""
+    try:
+        from ctiforge.serve.one_write import OneWriteProtocol
+    except ImportError:
+        return "auto"
+    return OneWriteProtocol
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -37,7 +37,7 @@ class Limits:
     concurrent: int = 256
     seconds: float = 60.0
     shutdown_seconds: int = 30
-    batch_texts: int = 32
+    batch_texts: int = 40
     batch_wait_ms: float = 2.0
 
 
@@ -51,7 +51,7 @@ class ServeSettings:
         embeddings: also search by meaning, and serve ``/v1/embeddings``.
         classifier, policy, top_k: as of `ctiforge.classify.Classifier`.
         threads: CPU threads of models with an encoder.
-        own_process: ``/v1/classify`` is answered by a process of its own; it costs the memory of another classifier.
+        processes: that answer ``/v1/classify``, each with the memory of another classifier; 0: the server itself does.
         model, model_options: a generation model of `ctiforge.models.registry`; None: chat is answered from the knowledge base.
         host, port: where it listens.
         keys: file of API keys; None: whoever reaches the port may do everything, as `person`.
@@ -72,7 +72,7 @@ class ServeSettings:
     policy: str = "mitre"
     top_k: int = 5
     threads: int = 1
-    own_process: bool = False
+    processes: int = 0
     model: str | None = None
     model_options: Mapping[str, Any] = field(default_factory=dict)
     host: str = "127.0.0.1"

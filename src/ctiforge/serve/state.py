@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ctiforge.ask.answering import Answerer
 from ctiforge.ask.knowledge_base import KnowledgeBase
 from ctiforge.classify import Classifier, Prediction
 from ctiforge.core.advisory import Advisory, SourceRef
 from ctiforge.core.errors import CtiforgeError
-from ctiforge.serve.batching import BatchObserver, MicroBatcher
-from ctiforge.serve.classify_worker import AskedText, ClassifierPlan, ClassifyWorker, records_of
+from ctiforge.serve.batching import BatchObserver, MicroBatcher, OneThread
+from ctiforge.serve.classify_worker import AskedText, ClassifierPlan, ClassifyWorkers, records_of
 from ctiforge.serve.keys import KeyRing, Principal
 from ctiforge.serve.settings import ServeSettings
 from ctiforge.triage import TriageStore, open_store
@@ -27,6 +27,7 @@ __all__ = ["NotConfiguredError", "ServerState"]
 
 _LOCAL_PERSON = "local user"
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class NotConfiguredError(CtiforgeError):
@@ -46,7 +47,8 @@ class ServerState:
         self._classifier: Classifier | None = None
         self._batcher: MicroBatcher[Advisory, Prediction] | None = None
         self._records: MicroBatcher[AskedText, bytes] | None = None
-        self._worker: ClassifyWorker | None = None
+        self._workers: ClassifyWorkers | None = None
+        self._threads: list[OneThread[Any, Any]] = []
         self._answerer: Answerer | None = None
         self._store: TriageStore | None = None
         self._model: TextModel | None = None
@@ -61,24 +63,34 @@ class ServerState:
         """
         if self.ready:
             return
+        limits = self.settings.limits
         try:
             await asyncio.to_thread(self._open)
+            if self._workers is not None:
+                await self._workers.start()
         except BaseException:
             await self.close()
             raise
-        limits = self.settings.limits
-        most, wait = limits.batch_texts, limits.batch_wait_ms / 1000
-        run = partial(records_of, self.classifier) if self._worker is None else self._worker.run
-        self._records = MicroBatcher(run, most=most, wait=wait, observer=lambda items, seconds: self.on_batch(items, seconds))
-        self._batcher = MicroBatcher(self.classifier.classify, most=most, wait=wait)
+        self._records = MicroBatcher(
+            self._in_thread(partial(records_of, self.classifier)) if self._workers is None else self._workers.run,
+            most=limits.batch_texts,
+            wait=limits.batch_wait_ms / 1000,
+            at_once=1 if self._workers is None else self.settings.processes + 1,
+            observer=lambda items, seconds: self.on_batch(items, seconds),
+        )
+        self._batcher = MicroBatcher(self._in_thread(self._classify), most=limits.batch_texts, wait=limits.batch_wait_ms / 1000)
+
+    def _in_thread(self, work: Callable[[list[T]], Sequence[R]]) -> OneThread[T, R]:
+        thread = OneThread(work)
+        self._threads.append(thread)
+        return thread
 
     def _open(self) -> None:
         settings = self.settings
         plan = ClassifierPlan(settings.classifier, settings.policy, settings.top_k, settings.threads)
         self._classifier = plan.build()
-        if settings.own_process:
-            self._worker = ClassifyWorker(plan)
-            self._worker.run([AskedText("", "a first text, so that the first client does not wait", 1)])
+        if settings.processes:
+            self._workers = ClassifyWorkers(plan, settings.processes)
         if settings.kb is not None:
             base = KnowledgeBase.load(settings.kb, embeddings=settings.embeddings, threads=settings.threads)
             self._answerer = Answerer(base)
@@ -95,10 +107,13 @@ class ServerState:
         for batcher in batchers:
             if batcher is not None:
                 await batcher.close()
-        worker, model, store = self._worker, self._model, self._store
-        self._worker = self._model = self._store = None
-        if worker is not None:
-            worker.close()
+        threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.close()
+        workers, model, store = self._workers, self._model, self._store
+        self._workers = self._model = self._store = None
+        if workers is not None:
+            await workers.close()
         if model is not None:
             await model.close()
         if store is not None:
@@ -176,6 +191,9 @@ class ServerState:
         return SentenceEncoder(folder, threads=self.settings.threads)
 
     # Work.
+
+    def _classify(self, advisories: list[Advisory]) -> list[Prediction]:
+        return self.classifier.classify(advisories)
 
     async def classify(self, items: Sequence[str | Advisory]) -> Sequence[Prediction]:
         """Classify texts or advisories, in order, together with what other requests ask at the same time."""

@@ -72,8 +72,10 @@ def bulk_accept(
             "min_probability": min_probability,
         }
         connection.execute(insert(bulks), [made])
-        details: dict[str, Any] = {"items": len(rows), "expected_wrong": round(found.expected_wrong, 2)}
-        transaction.link("bulk-accept", reviewer, bulk=bulk_id, reason=reason, min_probability=min_probability, **details)
+        details: dict[str, Any] = {
+            "items": len(rows), "expected_wrong": round(found.expected_wrong, 2), "min_probability": min_probability,
+        }  # fmt: skip
+        transaction.link("bulk-accept", reviewer, bulk=bulk_id, reason=reason, **details)
         for row in rows:
             add_review(transaction, row, "accept", "accepted", (row["top_cwe"],), reviewer, reason, bulk_id=bulk_id)
     return BulkResult(bulk_id, found.item_ids, found.expected_wrong, digest=found.digest)

@@ -35,14 +35,15 @@ def page(chromium: Any, served: str) -> Iterator[Any]:
 @pytest.fixture
 def signed_in(page: Any, keys: dict[str, str]) -> Any:
     page.goto("/queue")
+    page.wait_for_selector("#key:focus")  # a browser gives the focus some time after the page has loaded
     page.keyboard.type(keys["Ada"])
     page.keyboard.press("Enter")
-    page.wait_for_selector("h1:text('Queue')")
+    _see(page, "h1:text('Queue')")
     return page
 
 
-def shown(page: Any, selector: str) -> None:
-    """Wait for a part of a page, and until its scripts listen: what is typed before that is lost."""
+def _see(page: Any, selector: str) -> None:
+    """Wait until something is to be seen and the page's script is there to take keys."""
     page.wait_for_selector(selector)
     page.wait_for_load_state()
 
@@ -58,29 +59,29 @@ def test_a_morning_by_keyboard(signed_in: Any, queue_db: Path, tmp_path: Path) -
     page.keyboard.press("j")
     page.keyboard.press("k")
     page.keyboard.press("Enter")
-    shown(page, "h1:text('CVE-2099-10001')")
+    _see(page, "h1:text('CVE-2099-10001')")
     page.keyboard.press("a")
-    shown(page, "text=CVE-2099-10001 accepted: CWE-89")
+    _see(page, "text=CVE-2099-10001 accepted: CWE-89")
     second = page.locator("h1").inner_text()
     page.keyboard.press("u")
-    shown(page, "text=CVE-2099-10001 taken back")
+    _see(page, "text=CVE-2099-10001 taken back")
     page.keyboard.press("j")
-    shown(page, f"h1:text('{second}')")
+    _see(page, f"h1:text('{second}')")
     page.keyboard.press("c")
     page.keyboard.type("use after")
-    shown(page, "#found:not([hidden]) >> text=CWE-416")
+    _see(page, "#found:not([hidden]) >> text=CWE-416")
     page.keyboard.press("Enter")
     page.keyboard.type("787")
-    shown(page, "#found:not([hidden]) >> text=CWE-787")
+    _see(page, "#found:not([hidden]) >> text=CWE-787")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    shown(page, f"text={second} corrected: CWE-416, CWE-787")
+    _see(page, f"text={second} corrected: CWE-416, CWE-787")
     third = page.locator("h1").inner_text()
     page.keyboard.press("r")
     page.keyboard.type("the text does not say what went wrong")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    shown(page, f"text={third} rejected")
+    _see(page, f"text={third} rejected")
     with open_store(queue_db) as store:
         assert show(store, second).item.cwe_ids == ("CWE-416", "CWE-787")
         assert [each.act for each in show(store, "CVE-2099-10001").reviews] == ["accept", "undo"]
@@ -99,12 +100,12 @@ def test_bulk_acceptance_by_keyboard(signed_in: Any, queue_db: Path) -> None:
     with open_store(queue_db) as store:
         rank(store, actor="lead", rules=TriageRules(bulk_min_probability=0.5))
     page.click("text=Accept in bulk")
-    shown(page, "h1:text('Accept in bulk')")
+    _see(page, "h1:text('Accept in bulk')")
     page.keyboard.press("/")
     page.wait_for_function("document.activeElement.name === 'min'")
     page.keyboard.type("0.8")
     page.keyboard.press("Enter")
-    shown(page, "h2:text('2 suggestions would be accepted')")
+    _see(page, "h2:text('2 suggestions would be accepted')")
     page.keyboard.press("r")
     page.wait_for_function("document.activeElement.name === 'reason'")
     page.keyboard.type("routine")
@@ -117,12 +118,12 @@ def test_bulk_acceptance_by_keyboard(signed_in: Any, queue_db: Path) -> None:
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    shown(page, "text=2 suggestions accepted in bulk")
+    _see(page, "text=2 suggestions accepted in bulk")
     with open_store(queue_db) as store:
         assert [each.actor for each in history(store) if each.action == "bulk-accept"] == ["Ada"]
         assert show(store, "CVE-2099-10001").item.state == "accepted"
     page.keyboard.press("u")
-    shown(page, "text=2 items are again what they were before")
+    _see(page, "text=2 items are again what they were before")
     with open_store(queue_db) as store:
         assert show(store, "CVE-2099-10001").item.state == "open"
         assert verify(store).broken is None
@@ -134,12 +135,12 @@ def test_asking_shows_what_is_cited(signed_in: Any) -> None:
     page.keyboard.press("/")
     page.keyboard.type("what is CWE-903?")
     page.keyboard.press("Enter")
-    shown(page, "h2:text('Answer')")
+    _see(page, "h2:text('Answer')")
     page.click(".cite >> nth=0")
     assert page.evaluate("location.hash") == "#cite-1"
     assert "CWE-903" in page.locator("#cite-1").inner_text()
     page.goto("/ask?q=who+won+the+regatta+in+Dublin+last+summer%3F")
-    shown(page, "text=The knowledge base does not say")
+    _see(page, "text=The knowledge base does not say")
 
 
 def test_single_keys_can_be_switched_off(signed_in: Any) -> None:
@@ -179,7 +180,7 @@ def test_somebody_was_faster(signed_in: Any, queue_db: Path) -> None:
     with open_store(queue_db) as store:
         review(store, "CVE-2099-10003", "accept", reviewer="Grace", version=1)
     page.keyboard.press("a")
-    shown(page, "[role=alert] >> text=Grace has accepted it")
+    _see(page, "[role=alert] >> text=Grace has accepted it")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -196,7 +197,7 @@ def test_axe_finds_nothing_serious(chromium: Any, served: str, keys: dict[str, s
     found += _serious(axe, page, "/sign-in")
     page.fill("#key", keys["Ada"])
     page.keyboard.press("Enter")
-    shown(page, "h1:text('Queue')")
+    _see(page, "h1:text('Queue')")
     for address in PAGES:
         page.goto(address)
         found += _serious(axe, page, address)
