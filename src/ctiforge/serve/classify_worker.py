@@ -34,6 +34,8 @@ _LENGTH = 8
 """Bytes before each message that say how many follow."""
 
 _SECONDS_TO_END = 30.0
+_NICE = 10
+"""Reading requests goes before classifying: whoever classifies always has something to do then, and answers go out at once."""
 
 
 class AskedText(NamedTuple):
@@ -164,6 +166,8 @@ class _Process:
 
 def _work(connection: socket.socket, plan: ClassifierPlan) -> None:
     """Answer batches until the server closes the socket: what the process does."""
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C and SIGTERM of the group are the server's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
