@@ -51,7 +51,7 @@ def test_eight_reviewers_over_http(
     start = threading.Barrier(PEOPLE)
 
     def work(name: str, key: str, person: int) -> None:
-        with httpx.Client(base_url=server.url, headers={"X-API-Key": key}, timeout=120) as client:
+        with httpx.Client(base_url=server.url, headers={"X-API-Key": key}, timeout=300) as client:
             start.wait()
             for n in range(ITEMS):
                 if n % PEOPLE not in (person, (person + 1) % PEOPLE):
