@@ -283,7 +283,7 @@ def _take_over(encoder: Any, fitted: FittedRun) -> dict[str, torch.Tensor]:
 def _replace_embeddings(encoder: Any, weight: torch.Tensor, padding: int | None) -> None:
     import torch
 
-    kept = torch.nn.Embedding(*weight.shape, dtype=torch.float32)
+    kept = torch.nn.Embedding(weight.shape[0], weight.shape[1], dtype=torch.float32)
     with torch.no_grad():
         kept.weight.copy_(weight)
     kept.padding_idx = padding
