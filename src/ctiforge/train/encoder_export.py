@@ -40,6 +40,7 @@ OUTPUTS = ("logits", "text_embedding", "token_states")
 Floats = npt.NDArray[np.float32]
 
 _OPSET = 18
+_NOTES = ("doc_string", "metadata_props")
 
 
 def export_encoder(network: torch.nn.ModuleDict, folder: Path) -> None:
@@ -55,7 +56,9 @@ def export_encoder(network: torch.nn.ModuleDict, folder: Path) -> None:
         plain, small = Path(scratch) / FP32, Path(scratch) / INT8
         with writing(folder / FP32, folder):
             _export(network, plain)
+            _strip_notes(plain)
             _quantize(plain, small)
+            _strip_notes(small)
             for file in (plain, small):
                 os.replace(file, folder / file.name)  # noqa: PTH105 - the folder may hold an older export
     buffer = io.BytesIO()
@@ -108,6 +111,25 @@ def _quantize(plain: Path, small: Path) -> None:
             plain, small, per_channel=True, weight_type=quantization.QuantType.QInt8,
             nodes_to_exclude=[*head, *(f"{name}_MatMul" for name in head)],
         )  # fmt: skip
+
+
+def _strip_notes(file: Path) -> None:
+    """Remove from a model what no runtime reads: the exporter's notes hold stack traces with paths of this machine."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    _clear_notes(model)
+    onnx.save(model, file)
+
+
+def _clear_notes(message: Any) -> None:
+    """Clear ``doc_string`` and ``metadata_props`` of a protobuf message and of all that it holds."""
+    for field, value in message.ListFields():
+        if field.name in _NOTES:
+            message.ClearField(field.name)
+        elif field.type == field.TYPE_MESSAGE:
+            for each in value if field.is_repeated else (value,):
+                _clear_notes(each)
 
 
 @contextlib.contextmanager

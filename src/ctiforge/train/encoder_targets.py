@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import numpy.typing as npt
 
 from ctiforge.core.advisory import Party
 from ctiforge.core.errors import InputError
+from ctiforge.core.files import write_bytes
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.sources.labelled_cves import telling_labels
 from ctiforge.train.encoder_recipe import ExampleWeights, SoftTargets
 from ctiforge.train.examples import Example
 
 __all__ = [
+    "TEACHER",
     "TeacherProbabilities",
     "build_targets",
     "class_weights",
@@ -28,7 +31,13 @@ __all__ = [
     "log_prior",
     "relatives_matrix",
     "soften",
+    "write_teacher",
 ]
+
+TEACHER = "teacher.npz"
+
+_SMALLEST = 5e-4
+"""Probabilities below this are not kept: what the teacher does not believe in need not be stored."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,6 +48,17 @@ class TeacherProbabilities:
 
     row: Mapping[str, int]
     probabilities: Floats
+
+
+def write_teacher(folder: Path, cve_ids: Sequence[str], labels: Sequence[str], probabilities: npt.NDArray[np.floating]) -> Path:
+    """Write `TEACHER`: ``cve_ids`` (n), ``labels`` (K), ``probabilities`` (n, K) in float16; return its path."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, cve_ids=np.array(cve_ids, dtype=np.str_), labels=np.array(labels, dtype=np.str_),
+        probabilities=np.where(probabilities < _SMALLEST, 0, probabilities).astype(np.float16),
+    )  # fmt: skip
+    write_bytes(folder / TEACHER, buffer.getvalue())
+    return folder / TEACHER
 
 
 def load_teacher(path: str | os.PathLike[str], labels: Sequence[str]) -> TeacherProbabilities:

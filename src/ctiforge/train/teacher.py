@@ -7,7 +7,6 @@ label is judged by all fits. The models' probabilities are averaged.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -32,15 +31,10 @@ from ctiforge.train.encoder_checkpoint import writing
 from ctiforge.train.encoder_fitting import Controls
 from ctiforge.train.encoder_recipe import EncoderRecipe
 from ctiforge.train.encoder_run import EncoderRun
-from ctiforge.train.encoder_targets import Floats
+from ctiforge.train.encoder_targets import TEACHER, Floats, write_teacher
 from ctiforge.train.examples import Example
 
 __all__ = ["TEACHER", "MadeTeacher", "run_train_teacher"]
-
-TEACHER = "teacher.npz"
-
-_SMALLEST = 5e-4
-"""Probabilities below this are not kept: what the teacher does not believe in need not be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +109,7 @@ def run_train_teacher(
     scores = {name: _measured(each.development, first) for name, each in opinions.items()}
     scores["ensemble"] = _measured(_mean([each.development for each in opinions.values()]), first)
     pool = _mean([each.pool for each in opinions.values()])
-    pool[pool < _SMALLEST] = 0
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer, cve_ids=np.array(first.cve_ids, dtype=np.str_), labels=np.array(first.labels, dtype=np.str_),
-        probabilities=pool.astype(np.float16),
-    )  # fmt: skip
-    file = out / TEACHER
-    write_bytes(file, buffer.getvalue())
+    file = write_teacher(out, first.cve_ids, first.labels, pool)
     write_json(out / "development.json", {"folds": folds, "scores": scores, "sha256": file_sha256(file)})
     return MadeTeacher(file, file_sha256(file), len(first.cve_ids), scores)
 
