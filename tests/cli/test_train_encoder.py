@@ -9,7 +9,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ctiforge.cli.commands import app
-from ctiforge.core.errors import InputError, RecipeError
+from ctiforge.core.errors import InputError, ModelError, RecipeError, SettingError
 
 
 def run(*arguments: object) -> Result:
@@ -40,6 +40,15 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
     result = run("encoder", "--data", tmp_path, "--out", tmp_path / "out", "--device", "cpu")
     assert (result.exit_code, type(result.exception)) == (1, InputError)
     assert "no such file, but the recipe names it" in str(result.exception)
+
+
+def test_a_finished_model_judges_for_one_recipe(tmp_path: Path) -> None:
+    two = ("--recipe", "encoder-student", "--recipe", "encoder-accurate")
+    result = run("teacher", *two, "--model", tmp_path, "--data", tmp_path, "--out", tmp_path / "out")
+    assert isinstance(result.exception, SettingError)
+    assert "--recipe once" in str(result.exception.fix)
+    missing = run("teacher", "--recipe", "encoder-student", "--model", tmp_path / "gone", "--data", tmp_path, "--out", tmp_path)
+    assert isinstance(missing.exception, ModelError)
 
 
 def test_ctrl_c_says_that_the_command_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import runpy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ pytest.importorskip("transformers")
 import torch
 from safetensors.torch import load_file, save_file
 
-from ctiforge.core.errors import ModelError
+from ctiforge.core.errors import InputError, ModelError
 from ctiforge.models.encoder import ENCODER_FORMAT
 from ctiforge.models.token_batches import TokenizedTexts
 from ctiforge.train.encoder_base import BaseModel, build_network, embed, find_base_model, token_states
 from ctiforge.train.encoder_fitting import Device
 from ctiforge.train.encoder_objectives import logits_of
+from ctiforge.train.encoder_recipe import load_encoder_recipe
+from ctiforge.train.encoder_start import find_fitted_run
 
 CPU = Device(torch.device("cpu"), "fp32")
 LABELS = ["CWE-22", "CWE-79", "CWE-89"]
@@ -147,6 +150,17 @@ class TestStart:
         weights["head.bias"] += 1
         save_file(weights, run / "run" / "training" / "weights.safetensors")
         assert find_base_model(str(run), 24).digest != before
+
+    def test_it_must_not_be_judged_by_what_the_start_has_learnt(self, run: Path) -> None:
+        recipe = load_encoder_recipe("encoder-student")
+        fitted = find_fitted_run(run)
+        assert fitted is not None
+        with pytest.raises(InputError, match="another sources and exclude and party_order and split and shift"):
+            fitted.check_split(recipe)
+        same = replace(fitted, recipe=recipe.model_dump(mode="json"))
+        same.check_split(recipe.model_copy(update={"halve_after": None, "max_length": 64}))
+        with pytest.raises(InputError, match="another seed, so"):
+            same.check_split(recipe.model_copy(update={"seed": 43}))
 
     def test_weights_of_something_else(self, run: Path) -> None:
         weights = load_file(run / "run" / "training" / "weights.safetensors")

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctiforge.core.errors import ModelError
+from ctiforge.core.errors import InputError, ModelError
 from ctiforge.core.files import file_sha256, sha256
 from ctiforge.models.encoder import ENCODER_FORMAT
+from ctiforge.train.encoder_recipe import EncoderRecipe
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["FittedRun", "find_fitted_run"]
 
+_CUT = ("sources", "exclude", "party_order", "split", "shift", "max_train", "seed")
+"""Settings that decide which examples a training learns and which it keeps to be judged by."""
 _WEIGHTS = Path("run", "training", "weights.safetensors")
 
 
@@ -24,15 +27,35 @@ class FittedRun:
     """A folder that `ctiforge train encoder` wrote.
 
     Attributes:
-        base_model: what it was fitted from, by the name in its recipe: the configuration is that model's.
+        recipe: its recipe; the configuration of the network is that of the recipe's base model.
         labels: of its head's rows.
         pad_id: of its vocabulary.
     """
 
     folder: Path
-    base_model: str
+    recipe: dict[str, Any]
     labels: tuple[str, ...]
     pad_id: int
+
+    @property
+    def base_model(self) -> str:
+        """Return what it was fitted from."""
+        return str(self.recipe["base_model"])
+
+    def check_split(self, recipe: EncoderRecipe) -> None:
+        """Check that a recipe develops on what this training has not learnt.
+
+        Raises:
+            InputError: it may not, for it cuts the examples in another way.
+        """
+        asked_for = recipe.model_dump(mode="json", include=set(_CUT))
+        other = [name for name in _CUT if asked_for[name] != self.recipe.get(name)]
+        if other:
+            raise InputError(
+                f"{self.folder} was trained with another {' and '.join(other)}, so it may have learnt what {recipe.name!r} is "
+                "judged by",
+                fix=f"copy {', '.join(other)} from the recipe in its manifest.json, or start from another base_model",
+            )
 
     def digest(self) -> str:
         """Return the SHA-256 of the lines ``NAME SHA-256`` of its manifest and its weights."""
@@ -77,4 +100,4 @@ def find_fitted_run(folder: Path) -> FittedRun | None:
         raise ModelError(
             f"{folder} has no {_WEIGHTS}: nothing to go on from", fix="copy the folder with its folder 'run', or train it again"
         )
-    return FittedRun(folder, manifest["recipe"]["base_model"], tuple(manifest["labels"]), int(manifest["pad_id"]))
+    return FittedRun(folder, manifest["recipe"], tuple(manifest["labels"]), int(manifest["pad_id"]))
