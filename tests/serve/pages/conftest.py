@@ -179,9 +179,9 @@ def served(app_with_knowledge: Any) -> Iterator[str]:
     thread.join(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A real Chromium, started once."""
+    """A real Chromium. While it is open no other test of the process can run an event loop, so not for the whole session."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("no Chromium here (Debian, Ubuntu: apt install chromium)")
