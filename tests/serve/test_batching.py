@@ -126,6 +126,21 @@ def test_closing_finishes_what_waits() -> None:
     asyncio.run(run())
 
 
+def test_closing_is_quiet_when_all_who_wait_have_gone() -> None:
+    async def work(items: list[int]) -> list[int]:
+        return items
+
+    async def run() -> None:
+        batcher = MicroBatcher[int, int](work, most=2, wait=60.0)
+        gone = asyncio.create_task(batcher.submit([1]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        await asyncio.wait_for(batcher.close(), 10)
+
+    asyncio.run(run())
+
+
 def test_a_bucket_lets_a_burst_through_and_fills_with_time() -> None:
     limiter = RateLimiter(60)  # one a second, bursts of six
     assert [limiter.wait("a", 0.0) for _ in range(6)] == [0.0] * 6

@@ -90,7 +90,8 @@ class MicroBatcher(Generic[T, R]):
         """Finish what was accepted."""
         while self._queue or self._running:
             self._begin()
-            await asyncio.wait(self._running)
+            if self._running:  # none if everybody who waited has gone
+                await asyncio.wait(self._running)
 
     def _begin(self) -> None:
         if self._timer is not None:
