@@ -236,8 +236,9 @@ def build_network(
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
     fitted_head: dict[str, torch.Tensor] = {}
+    merges: dict[str, torch.Tensor] = {}
     if base.fitted is not None:
-        fitted_head = _take_over(encoder, base.fitted)
+        fitted_head, merges = _take_over(encoder, base.fitted)
     if layers is not None:
         _keep_layers(encoder, layers, base.folder)
     if rows is not None:
@@ -258,12 +259,16 @@ def build_network(
             head.weight[own], head.bias[own] = fitted_head["weight"][theirs], fitted_head["bias"][theirs]
     if halved is not None:
         encoder = halve_after(encoder, halved)
+        if base.fitted is not None and base.fitted.recipe.get("halve_after") == list(halved):
+            encoder.load_state_dict(merges, strict=False)
     return torch.nn.ModuleDict({"encoder": encoder, "dropout": torch.nn.Dropout(share), "head": head})
 
 
-def _take_over(encoder: Any, fitted: FittedRun) -> dict[str, torch.Tensor]:
-    """Give an encoder an earlier training's weights, vocabulary and number of layers included; return those of its head."""
+def _take_over(encoder: Any, fitted: FittedRun) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Give an encoder an earlier training's weights, vocabulary and number of layers included; return those of its head, and
+    those that make one state of two."""
     weights, head = fitted.weights()
+    merges = {name: weights.pop(name) for name in list(weights) if name.startswith("merges.")}
     depth = len({found[1] for name in weights if (found := re.search(r"\blayers?\.(\d+)\.", name))})
     if depth < encoder.config.num_hidden_layers:
         _keep_layers(encoder, range(depth), fitted.folder)
@@ -277,7 +282,7 @@ def _take_over(encoder: Any, fitted: FittedRun) -> dict[str, torch.Tensor]:
         raise ModelError(
             f"{fitted.folder}: the fitted weights are not those of a {fitted.base_model} ({error})", fix="train it again"
         ) from None
-    return head
+    return head, merges
 
 
 def _replace_embeddings(encoder: Any, weight: torch.Tensor, padding: int | None) -> None:

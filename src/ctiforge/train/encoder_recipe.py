@@ -129,9 +129,9 @@ class EncoderRecipe(ExampleRecipe):
     """Licence of the base model's weights, copied into the manifest."""
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     """Layers of the base model to keep, by number from 0: a smaller and quicker encoder. None: all."""
-    halve_after: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = None
-    """After so many of the kept layers, neighbouring states are averaged in pairs, once for each number (BERT only): layers
-    above cost half. None: never."""
+    halve_after: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    """After so many of the kept layers, two neighbouring states become one, once for each number (BERT only): layers above cost
+    half. 0: before the first layer. None: never."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 192
     """Tokens of a text that are read, the special ones included."""
     keep_tokens_in: Annotated[int, Field(ge=0)] = 0
