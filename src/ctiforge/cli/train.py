@@ -13,6 +13,7 @@ from ctiforge.cli.recipe_files import copy_bundled_recipe
 from ctiforge.core.errors import MissingExtraError, SettingError
 
 if TYPE_CHECKING:
+    from ctiforge.models.cwe_model import CweModel
     from ctiforge.train.encoder_recipe import EncoderRecipe
 
 __all__ = ["app"]
@@ -162,6 +163,10 @@ def teacher(
         Path | None,
         typer.Option(help="Fit nothing: this model folder judges the descriptions without a label that the one recipe wants."),
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(help="A finished model folder that judges descriptions without a label beside the recipes."),
+    ] = None,
     folds: Annotated[int, typer.Option(min=1, help="Fits of each recipe; every one judges what it has not learnt.")] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda (CUDA or ROCm), cuda:1.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as torch likes unless given.")] = None,
@@ -180,10 +185,12 @@ def teacher(
     if model is not None:
         _judge(model, recipes, data, out, threads or 1, report)
         return
+    others = [_load_model(each, threads or 1) for each in beside or []]
     with resumable():
         made = run_train_teacher(
-            recipes, data, out, folds=folds, device=device, threads=threads, restart=restart, controls=Controls(report=report)
-        )
+            recipes, data, out, folds=folds, beside=others, device=device, threads=threads, restart=restart,
+            controls=Controls(report=report),
+        )  # fmt: skip
     report("done")
     typer.echo(f"{made.file}: {made.texts:,} descriptions, sha256 {made.digest}\non the development split:")
     for name, scores in made.scores.items():
@@ -195,17 +202,21 @@ def teacher(
 def _judge(
     model: Path, recipes: list[EncoderRecipe], data: Path, out: Path, threads: int, report: Callable[[str], None]
 ) -> None:
-    from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
-    from ctiforge.models.loading import load_cwe_model
     from ctiforge.sources.cwe import load_catalogue
     from ctiforge.train.distillation import judge_unlabelled
 
     if len(recipes) != 1:
         raise SettingError("--model judges the descriptions of one recipe", fix="give --recipe once")
-    asked = load_cwe_model(model, {each: bundled_model_path(each) for each in BUNDLED_MODELS}, threads=threads)
     with resumable():
-        made = judge_unlabelled(asked, recipes[0], data, out, load_catalogue(), report)
+        made = judge_unlabelled(_load_model(model, threads), recipes[0], data, out, load_catalogue(), report)
     typer.echo(f"{made.file}: {made.texts:,} descriptions, sha256 {made.digest}")
+
+
+def _load_model(folder: Path, threads: int) -> CweModel:
+    from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
+    from ctiforge.models.loading import load_cwe_model
+
+    return load_cwe_model(folder, {each: bundled_model_path(each) for each in BUNDLED_MODELS}, threads=threads)
 
 
 @app.command("blend")

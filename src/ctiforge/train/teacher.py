@@ -2,7 +2,8 @@
 
 Distillation (Hinton, Vinyals and Dean 2015, arXiv 1503.02531). What a model says of a text that it has learnt is the label and
 little more, so labelled descriptions are dealt to folds, and each is judged by the fit that has not learnt it; one without a
-label is judged by all fits. The models' probabilities are averaged.
+label is judged by all fits. The models' probabilities are averaged. Finished models, such as a linear one that errs in other
+places, may judge the descriptions without a label beside them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from safetensors.numpy import save
 
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, write_bytes, write_json
+from ctiforge.models.cwe_model import CweModel
 from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
 from ctiforge.train.descriptions import Description
@@ -35,6 +37,10 @@ from ctiforge.train.encoder_targets import TEACHER, Floats, write_teacher
 from ctiforge.train.examples import Example
 
 __all__ = ["TEACHER", "MadeTeacher", "run_train_teacher"]
+
+_BESIDE_SHARE = 0.4
+"""Of finished models in what is said of a text: as likely as a logarithmic pool with fitted weights (docs/lab-log.md)."""
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,19 @@ class MadeTeacher:
 
 @dataclass(slots=True)
 class _Opinion:
-    """One recipe's probabilities for the pool's texts and for the development split."""
+    """One recipe's probabilities for the pool's texts and for the development split.
+
+    Attributes:
+        unlabelled: texts of the pool without a label, which are the last of it; `development_texts` those of the split.
+    """
 
     cve_ids: list[str]
     labels: list[str]
     pool: Floats
     development: Floats
     assigned: Sequence[tuple[str, ...]]
+    unlabelled: Sequence[str]
+    development_texts: Sequence[str]
 
 
 def run_train_teacher(
@@ -69,6 +81,7 @@ def run_train_teacher(
     out: str | os.PathLike[str],
     *,
     folds: int = 3,
+    beside: Sequence[CweModel] = (),
     catalogue: CweCatalogue | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -80,10 +93,13 @@ def run_train_teacher(
     Args:
         out: `TEACHER` is the result, ``development.json`` what it scores; checkpoints go to a folder for each recipe.
         folds: 1 fits each recipe once, on everything: quicker, and with little to say of labelled descriptions.
+        beside: finished models whose probabilities have a share of 0.4 in what is said of descriptions without a label; they
+            have learnt the labelled ones.
 
     Raises:
         MissingExtraError: a package is not installed.
-        InputError: files are missing, the recipes do not have the same examples, or `out` cannot be written.
+        InputError: files are missing, the recipes do not have the same examples, a model has learnt from the development
+            split, or `out` cannot be written.
         ModelError: a base model cannot be loaded.
         RecipeError: the loss is not a number.
     """
@@ -95,6 +111,7 @@ def run_train_teacher(
     out = Path(out)
     controls = controls or Controls()
     catalogue = catalogue or load_catalogue()
+    _check_cuts(beside, recipes)
     opinions: dict[str, _Opinion] = {}
     for recipe in recipes:
         said = replace(controls, report=_named(recipe.name, controls.report))
@@ -107,11 +124,47 @@ def run_train_teacher(
             fix="give them the same sources, exclude, split, min_examples and max_per_label",
         )
     scores = {name: _measured(each.development, first) for name, each in opinions.items()}
-    scores["ensemble"] = _measured(_mean([each.development for each in opinions.values()]), first)
+    together = _mean([each.development for each in opinions.values()])
+    scores["ensemble"] = _measured(together, first)
     pool = _mean([each.pool for each in opinions.values()])
+    if beside:
+        rest = slice(len(pool) - len(first.unlabelled), None)
+        for model in beside:
+            controls.report(f"{model.name}: {len(first.unlabelled):,} descriptions without a label to judge")
+        pool[rest] = _joined(pool[rest], beside, first.unlabelled, first.labels)
+        scores |= {m.name: _measured(_judged([m], first.development_texts, first.labels), first) for m in beside}
+        scores["all"] = _measured(_joined(together, beside, first.development_texts, first.labels), first)
     file = write_teacher(out, first.cve_ids, first.labels, pool)
     write_json(out / "development.json", {"folds": folds, "scores": scores, "sha256": file_sha256(file)})
     return MadeTeacher(file, file_sha256(file), len(first.cve_ids), scores)
+
+
+def _check_cuts(beside: Sequence[CweModel], recipes: Sequence[EncoderRecipe]) -> None:
+    cut = str(min(recipe.split.development_from for recipe in recipes))
+    for model in beside:
+        split = model.manifest.get("recipe", {}).get("split", {})
+        if split.get("development_from", "unknown") > cut:
+            raise InputError(
+                f"{model.name} ({model.digest[:12]}) learnt from CVEs of the development split, which begins on {cut}",
+                fix="train it with the same 'split', or leave it out",
+            )
+
+
+def _joined(ours: Floats, beside: Sequence[CweModel], texts: Sequence[str], labels: Sequence[str]) -> Floats:
+    joined: Floats = (1 - _BESIDE_SHARE) * ours + _BESIDE_SHARE * _judged(beside, texts, labels)
+    return joined
+
+
+def _judged(models: Sequence[CweModel], texts: Sequence[str], labels: Sequence[str]) -> Floats:
+    """Return the models' mean probabilities, shape (n, K), each row adding up to 1 over `labels`."""
+    place = {label: i for i, label in enumerate(labels)}
+    total = np.zeros((len(texts), len(labels)), dtype=np.float32)
+    for model in models:
+        theirs, own = np.array([(i, place[label]) for i, label in enumerate(model.labels) if label in place]).T
+        for start in range(0, len(texts), _AT_ONCE):
+            given = model.score(list(texts[start : start + _AT_ONCE])).probabilities[:, theirs]
+            total[start : start + _AT_ONCE, own] += given / np.maximum(given.sum(axis=1, keepdims=True), 1e-9) / len(models)
+    return total
 
 
 def _named(name: str, report: Callable[[str], None]) -> Callable[[str], None]:
@@ -122,19 +175,19 @@ def _opinion(run: EncoderRun, folds: int) -> _Opinion:
     """Return what a recipe's fits say, as it is kept; ask them where there is nothing of this run."""
     file = run.out / "run" / "opinion.safetensors"
     asked_for = f"{run.fingerprint}-{folds}"
-    kept = _read_opinion(file, asked_for, run.material.labels)
+    kept = _read_opinion(file, asked_for, run)
     if kept is not None:
         run.report("judged before")
         return kept
     found = _ask(run, folds)
-    words = {"fingerprint": asked_for, "cve_ids": found.cve_ids, "assigned": found.assigned}
+    words = {"fingerprint": asked_for, "cve_ids": found.cve_ids}
     tensors: dict[str, npt.NDArray[Any]] = {"pool": found.pool.astype(np.float16), "development": found.development}
     with writing(file, run.out / "run"):
         write_bytes(file, save(tensors, {"ctiforge": json.dumps(words)}))
-    return _read_opinion(file, asked_for, run.material.labels) or found
+    return _read_opinion(file, asked_for, run) or found
 
 
-def _read_opinion(file: Path, asked_for: str, labels: list[str]) -> _Opinion | None:
+def _read_opinion(file: Path, asked_for: str, run: EncoderRun) -> _Opinion | None:
     if not file.is_file():
         return None
     with safe_open(file, framework="np") as stored:
@@ -142,15 +195,27 @@ def _read_opinion(file: Path, asked_for: str, labels: list[str]) -> _Opinion | N
         if words["fingerprint"] != asked_for:
             return None
         pool = stored.get_tensor("pool").astype(np.float32)
-        assigned = [tuple(each) for each in words["assigned"]]
-        return _Opinion(words["cve_ids"], labels, pool, stored.get_tensor("development"), assigned)
+        return _opinion_of(run, words["cve_ids"], pool, stored.get_tensor("development"))
+
+
+def _opinion_of(run: EncoderRun, cve_ids: list[str], pool: Floats, development: Floats) -> _Opinion:
+    split = run.material.development
+    return _Opinion(
+        cve_ids, run.material.labels, pool, development, [each.labels for each in split],
+        [each.text for each in _pool(run)[1]], [each.text for each in split],
+    )  # fmt: skip
+
+
+def _pool(run: EncoderRun) -> tuple[list[Example], list[Description]]:
+    """Return the labelled examples and the descriptions without a label that are judged."""
+    examples = [each for each in run.material.learnt_by(None) if each.cve_id]
+    own = {each.cve_id for each in examples}
+    return examples, [each for each in run.descriptions if not each.labelled and each.cve_id not in own]
 
 
 def _ask(run: EncoderRun, folds: int) -> _Opinion:
     """Return what a recipe's fits say."""
-    examples = [each for each in run.material.learnt_by(None) if each.cve_id]
-    own = {each.cve_id for each in examples}
-    rest = [each for each in run.descriptions if not each.labelled and each.cve_id not in own]
+    examples, rest = _pool(run)
     asked_of: list[Example | Description] = [*examples, *rest]
     cve_ids = [each.cve_id for each in asked_of]
     fold_of = np.array([crc32(each.cve_id.encode()) % folds for each in examples] + [-1] * len(rest))
@@ -168,7 +233,7 @@ def _ask(run: EncoderRun, folds: int) -> _Opinion:
         judged = _shares(run.scores(network, TokenizedTexts([texts.ids[i] for i in asked])))
         pool[asked] += judged / np.where(fold_of[asked] == -1, folds, 1)[:, None]
         development += _shares(run.scores(network, run.tokens.development)) / folds
-    return _Opinion(cve_ids, run.material.labels, pool, development, [each.labels for each in run.material.development])
+    return _opinion_of(run, cve_ids, pool, development)
 
 
 def _shares(scores: Floats) -> Floats:
