@@ -192,10 +192,12 @@ class EncoderRun:
         Args:
             fingerprint: what the examples depend on beside the recipe.
         """
-        objective = self._classification(examples)
         place = FitFolder(self.out / "run" / folder, self.fingerprint + fingerprint)
+        if (finished := place.finished()) is not None:  # without the minutes that its targets take
+            network.load_state_dict(place.load_weights())
+            return finished
         return run_fit(
-            network, objective, self._schedule(), place, self.device, name=name, evaluate=self._evaluation(),
+            network, self._classification(examples), self._schedule(), place, self.device, name=name, evaluate=self._evaluation(),
             controls=self.controls,
         )  # fmt: skip
 
