@@ -292,10 +292,11 @@ class TestRecipe:
         assert not is_encoder_recipe("classifier-fast")
         assert not is_encoder_recipe("gone.yaml")
 
-    def test_the_student_learns_and_leaves_out_what_the_encoder_does_that_it_starts_from(self) -> None:
+    @pytest.mark.parametrize("name", ["encoder-taught", "encoder-student", "encoder-student-longer", "encoder-teacher-minilm"])
+    def test_students_learn_and_leave_out_what_the_encoders_do_that_they_start_from(self, name: str) -> None:
         """Another split would show it what it is judged on: the start has learnt from all but its own development split."""
         shared = {"sources", "exclude", "split", "shift", "party_order", "min_examples", "max_per_label", "max_train", "seed"}
-        student, start = load_encoder_recipe("encoder-student"), load_encoder_recipe("encoder-accurate")
+        student, start = load_encoder_recipe(name), load_encoder_recipe("encoder-accurate")
         assert student.model_dump(include=shared) == start.model_dump(include=shared)
 
     def test_it_learns_from_the_examples_that_the_linear_model_learns_from(self) -> None:
