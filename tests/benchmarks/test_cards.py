@@ -170,6 +170,12 @@ def test_numbers_come_from_the_results(blend: Any, card: str, path: tuple[str, .
     assert said in render(type(blend)(blend.name, blend.manifest, blend.parts, blend.files, changed))
 
 
+def test_a_policy_s_own_weights_stand_beside_those_of_all(blend: Any, card: str) -> None:
+    assert "with weights 0.52 and 0.61. The encoder" in card
+    blend.manifest["policy_weights"] = {"nvd": {"encoder": 0.37, "linear": 0.28}}
+    assert "with weights 0.52 and 0.61 (under policy nvd 0.28 and 0.37). The encoder" in render(blend)
+
+
 def test_what_was_not_measured_is_not_claimed(blend: Any) -> None:
     for name in ("side_by_side", "int8", "energy"):
         del blend.results[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ __all__ = [
     "MIN_SHIFT_EXAMPLES",
     "UNCALIBRATED",
     "CalibratedSplit",
+    "Hits",
+    "Rows",
     "calibrate",
     "calibrate_with_shift",
     "fit_calibration",
@@ -23,6 +25,8 @@ __all__ = [
 
 Hits = npt.NDArray[np.bool_]
 """Shape (n, K): whether each label is one that the party assigned."""
+Rows = npt.NDArray[np.bool_]
+"""Shape (n,): whether each example of a split is one of those meant."""
 
 UNCALIBRATED = Calibration(temperature=1.0, slope=1.0, intercept=0.0)
 MIN_SHIFT_EXAMPLES = 500
@@ -39,7 +43,7 @@ class CalibratedSplit:
 
     Attributes:
         scores, hits, probabilities: shape (n, K). With a shift, `scores` and `probabilities` are cross-fitted: those of each
-            quarter of the split come from a shift that was fitted on the other three.
+            quarter of the split come from what was fitted on the other three: the shift, and the scores if they were fitted.
         shift: K numbers to add to the scores, fitted on all of the split; None without one.
     """
 
@@ -56,12 +60,20 @@ def calibrate(scores: Floats, hits: Hits) -> CalibratedSplit:
     return CalibratedSplit(scores, hits, calibration.probabilities(scores), calibration)
 
 
-def calibrate_with_shift(scores: Floats, hits: Hits) -> CalibratedSplit:
-    """Fit a shift of the scores and then the calibration of the shifted ones, the latter on cross-fitted scores."""
+def calibrate_with_shift(scores: Floats, hits: Hits, refit: Callable[[Rows], Floats] | None = None) -> CalibratedSplit:
+    """Fit a shift of the scores and then the calibration of the shifted ones, the latter on cross-fitted scores.
+
+    Args:
+        scores: shape (n, K); what the shift is to be added to.
+        refit: where `scores` come from a fit on this split: returns the scores of the whole split, shape (n, K), that the same
+            fit gives when it learns from these examples alone. None: they owe nothing to the split.
+    """
     fold = np.random.default_rng(0).permutation(len(scores)) % _FOLDS
-    shifted = scores.copy()
+    shifted = np.empty_like(scores)
     for each in range(_FOLDS):
-        shifted[fold == each] += fit_shift(scores[fold != each], hits[fold != each])
+        judged, learnt = fold == each, fold != each
+        given = scores if refit is None else refit(learnt)
+        shifted[judged] = given[judged] + fit_shift(given[learnt], hits[learnt])
     calibrated = calibrate(shifted, hits)
     shift = [round(float(value), 4) for value in fit_shift(scores, hits)]
     return CalibratedSplit(shifted, hits, calibrated.probabilities, calibrated.calibration, shift)
