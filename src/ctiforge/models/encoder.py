@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,35 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a text: their character ranges, and which tokens belong to which of them; special tokens to none.
+
+    Attributes:
+        tokens, words: places of the tokens that belong to a word, and of that word in `ranges`.
+    """
+
+    ranges: list[tuple[int, int]]
+    tokens: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> _Words:
+        ranges: list[tuple[int, int]] = []
+        tokens, words, before = [], [], None
+        for token, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+            if word is None or start == end:
+                continue
+            if word == before:
+                ranges[-1] = (ranges[-1][0], end)
+            else:
+                ranges.append((start, end))
+                before = word
+            tokens.append(token)
+            words.append(len(ranges) - 1)
+        return cls(ranges, np.array(tokens, dtype=np.int64), np.array(words, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedTexts:
     """What the encoder made of B texts.
 
@@ -53,6 +82,13 @@ class EncodedTexts:
     embeddings: Floats
     states: list[Floats]
     encodings: list[Encoding]
+    _words: dict[int, _Words] = field(default_factory=dict)
+
+    def words(self, text: int) -> _Words:
+        """Return the words of a text; the labels of a text share them."""
+        if text not in self._words:
+            self._words[text] = _Words.of(self.encodings[text])
+        return self._words[text]
 
 
 class EncoderModel:
@@ -111,16 +147,13 @@ class EncoderModel:
         A word's part is the sum of its tokens' states times the label's row of the head. Special tokens have no place in the
         text and are left out.
         """
-        states, encoding = encoded.states[text], encoded.encodings[text]
+        states, words = encoded.states[text], encoded.words(text)
         values = states @ self._rows[label] / max(len(states), 1)
-        words: dict[int, Contribution] = {}
-        for word, (start, end), value in zip(encoding.word_ids, encoding.offsets, values.tolist(), strict=True):
-            if word is None or start == end:
-                continue
-            before = words.get(word)
-            words[word] = Contribution(before.start, end, before.value + value) if before else Contribution(start, end, value)
-        for_it = sorted((each for each in words.values() if each.value > 0), key=lambda each: -each.value)
-        return Contributions(sum(each.value for each in for_it), for_it[:most])
+        by_word = np.bincount(words.words, weights=values[words.tokens], minlength=len(words.ranges))
+        for_it = np.flatnonzero(by_word > 0)
+        strongest = for_it[np.argsort(-by_word[for_it], kind="stable")[:most]]
+        found = [(*words.ranges[i], float(by_word[i])) for i in strongest]
+        return Contributions(float(by_word[for_it].sum()), [Contribution(start, end, value) for start, end, value in found])
 
     @cached_property
     def _rows(self) -> Floats:
