@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from card_scores import failure_blocks, picture_blocks, score_blocks, slice_bloc
 from card_tables import PARTIES, megabytes, percent, shares_of, table
 
 from ctiforge.sources.cwe import CweCatalogue
+from ctiforge.train.encoder_recipe import load_encoder_recipe
 
 __all__ = ["CardSubject", "PartFile", "render_card"]
 
@@ -168,7 +169,15 @@ def _blend_method(subject: CardSubject) -> str:
         f"{_two_weights(manifest['weights'])}{_weights_by_policy(manifest)}. The encoder is `{base['name']}` ({base['licence']}, "
         f"`{base['digest'][:12]}`), fine-tuned in {fit['steps']:,} steps ({fit['device']}, {fit['precision']}), "
         f"{encoder['max_length']} tokens a text, {base['vocabulary']:,} word pieces, weights in 8 bits."
+        + _cheaper(encoder["recipe"])
     )
+
+
+def _cheaper(recipe: Mapping[str, Any]) -> str:
+    if not recipe.get("halve_after"):
+        return ""
+    places = " and ".join("before the first layer" if after == 0 else f"after layer {after}" for after in recipe["halve_after"])
+    return f" Neighbouring states become one {places}, so that a text costs less ([training](../training-encoder.md))."
 
 
 def _weights_by_policy(manifest: Mapping[str, Any]) -> str:
@@ -315,7 +324,13 @@ def _energy(found: dict[str, Any]) -> str:
         f"Energy: **an estimate**, no meter was at hand. {found['cpu_seconds_per_1000_records']:.1f} processor seconds for 1,000 records, times "
         f"{found['watts_per_core']:g} W a core, which is {found['assumed']}: {found['watt_hours_per_1000_records']:.4f} Wh for 1,000 records."
     )
-    if training := found.get("training_of_the_encoder"):
+    training = found.get("training_of_the_encoder")
+    if training and training.get("device", "cpu") != "cpu":
+        said += (
+            f" The encoder's last fit took {60 * training['wall_hours']:.0f} minutes ({training['device']}), which is no part of "
+            "the estimate, nor are its teacher and the fits that it goes on from."
+        )
+    elif training:
         said += (
             f" The encoder's training took {training['wall_hours']:.1f} hours in {training['threads']} threads: at most "
             f"{training['core_hours_at_most']:.1f} core hours, {training['watt_hours']:.0f} Wh by the same estimate."
@@ -326,18 +341,21 @@ def _energy(found: dict[str, Any]) -> str:
 def _again(subject: CardSubject) -> list[str]:
     linear = subject.parts["linear" if subject.is_blend else ""]
     train = "ctiforge train classifier --recipe classifier-fast --data DIR --out runs/fast"
-    encoder = "ctiforge train encoder --recipe encoder-accurate --data DIR --out runs/accurate"
     taught = "teacher" in linear
-    commands: Sequence[str] = [
-        *([encoder] if taught or subject.is_blend else []),
-        train + (" --teacher runs/accurate" if taught else ""),
-        *(
-            ["ctiforge train blend --encoder runs/accurate --linear runs/fast --data DIR --out runs/blend"]
-            if subject.is_blend
-            else []
-        ),
-        "make bench DATA=DIR" + (" BENCH_ARGS='--encoder runs/accurate'" if subject.is_blend else ""),
-    ]
+    reader = subject.parts["encoder"]["recipe"] if subject.is_blend else None
+    commands = list(
+        dict.fromkeys(
+            [
+                *(_encoder_commands(load_encoder_recipe("encoder-accurate").model_dump()) if taught else []),
+                train + (" --teacher runs/accurate" if taught else ""),
+                *(_encoder_commands(reader) if reader else []),
+            ]
+        )
+    )
+    if reader:
+        blend = f"--encoder runs/{reader['name']} --linear runs/fast"
+        commands.append(f"ctiforge train blend {blend} --data DIR --out runs/blend")
+    commands.append("make bench DATA=DIR" + (f" BENCH_ARGS='--encoder runs/{reader['name']}'" if reader else ""))
     measured = subject.results["cti_rcm"]
     return [
         "```console\n" + "\n".join(f"$ {each}" for each in commands) + "\n```",
@@ -346,3 +364,26 @@ def _again(subject: CardSubject) -> list[str]:
         f"digests of model and data, n, machine and revision (cti-rcm: `{(measured['git_revision'] or 'unknown')[:12]}`). How it came "
         "to be: [lab log](../lab-log.md), [training](../training.md), [decisions](../decisions/).",
     ]
+
+
+def _encoder_commands(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the commands that lead to an encoder: its teacher, the trainings that it goes on from, its own."""
+    commands: list[str] = []
+    teacher = False
+    while True:
+        learns = bool(recipe.get("teacher"))
+        commands.insert(
+            0,
+            f"ctiforge train encoder --recipe encoder-{recipe['name']}"
+            + (" --teacher runs/teacher/teacher.npz" if learns else "")
+            + f" --data DIR --out runs/{recipe['name']}",
+        )
+        teacher = teacher or learns
+        if not recipe["base_model"].startswith("runs/"):
+            break
+        recipe = load_encoder_recipe(f"encoder-{recipe['base_model'].removeprefix('runs/')}").model_dump()
+    if teacher:
+        commands.insert(
+            0, "ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast --data DIR --out runs/teacher"
+        )
+    return commands

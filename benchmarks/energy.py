@@ -28,13 +28,20 @@ def estimate_energy(feed: dict[str, Any] | None, encoder: Path | None) -> dict[s
             "watt_hours_per_1000_records": round(each * WATTS_PER_CORE / 3600, 4),
         }
     if encoder is not None and (encoder / "run" / "timing.json").is_file():
-        wall = sum(json.loads((encoder / "run" / "timing.json").read_bytes()).values())
-        threads = json.loads((encoder / "manifest.json").read_bytes())["fit"]["threads"]
-        hours = wall * threads / 3600
-        found["training_of_the_encoder"] = {
-            "wall_hours": round(wall / 3600, 2),
-            "threads": threads,
-            "core_hours_at_most": round(hours, 2),
-            "watt_hours": round(hours * WATTS_PER_CORE, 1),
-        }
+        found["training_of_the_encoder"] = _training(encoder)
     return found
+
+
+def _training(encoder: Path) -> dict[str, Any]:
+    """Return the time that the encoder's own fit took, and what that may have cost on a CPU; of a GPU nothing is assumed."""
+    wall = sum(json.loads((encoder / "run" / "timing.json").read_bytes()).values())
+    fit = json.loads((encoder / "manifest.json").read_bytes())["fit"]
+    found = {"wall_hours": round(wall / 3600, 2), "device": fit["device"]}
+    if fit["device"] != "cpu":
+        return found
+    hours = wall * fit["threads"] / 3600
+    return found | {
+        "threads": fit["threads"],
+        "core_hours_at_most": round(hours, 2),
+        "watt_hours": round(hours * WATTS_PER_CORE, 1),
+    }

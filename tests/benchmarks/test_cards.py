@@ -96,7 +96,7 @@ def blend() -> Any:
     encoder = part(
         "accurate", max_length=128,
         base_model={"name": "minilm", "licence": "Apache-2.0", "digest": "2" * 64, "vocabulary": 13_192},
-        fit={"steps": 3778, "device": "cpu", "precision": "bf16"},
+        fit={"steps": 3778, "device": "cpu", "precision": "bf16"}, recipe=RECIPE | {"name": "accurate", "base_model": "minilm"},
     )  # fmt: skip
     linear = part("fast", teacher={"name": "accurate", "digest": "3" * 64})
     linear["examples"]["taught"] = 91_234
@@ -225,3 +225,28 @@ def test_the_readme_has_a_column_for_each_model(repository: Path) -> None:
     assert "| measure | `fast` | `accurate` |\n|---|---|---|" in both
     assert "`accurate` is right where `fast` is not 7 times" in both
     assert "48 times" in both
+
+
+def test_the_commands_lead_to_an_encoder_through_those_that_it_goes_on_from(blend: Any) -> None:
+    from ctiforge.train.encoder_recipe import load_encoder_recipe
+
+    recipe = load_encoder_recipe("encoder-student-longer").model_dump(mode="json")
+    blend.parts["encoder"] |= {"recipe": recipe}
+    said = render(blend)
+    assert "Neighbouring states become one before the first layer and after layer 1" in said
+    commands = [line for line in said.splitlines() if line.startswith(("$ ctiforge train", "$ make"))]
+    assert [words.split(" --data")[0] for words in commands] == [
+        "$ ctiforge train encoder --recipe encoder-accurate",
+        "$ ctiforge train classifier --recipe classifier-fast",
+        "$ ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast",
+        "$ ctiforge train encoder --recipe encoder-taught --teacher runs/teacher/teacher.npz",
+        "$ ctiforge train encoder --recipe encoder-student --teacher runs/teacher/teacher.npz",
+        "$ ctiforge train encoder --recipe encoder-student-longer --teacher runs/teacher/teacher.npz",
+        "$ ctiforge train blend --encoder runs/student-longer --linear runs/fast",
+        "$ make bench DATA=DIR BENCH_ARGS='--encoder runs/student-longer'",
+    ]
+
+
+def test_a_gpu_s_energy_is_not_made_up(blend: Any) -> None:
+    blend.results["energy"]["training_of_the_encoder"] = {"wall_hours": 0.07, "device": "cuda"}
+    assert "The encoder's last fit took 4 minutes (cuda), which is no part of the estimate" in render(blend)

@@ -47,7 +47,7 @@ def test_energy_is_an_estimate_that_says_so(tmp_path: Path) -> None:
     assert "watt_hours_per_1000_records" not in estimate_energy({"records": 10}, None)  # an old result without processor time
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "timing.json").write_text(json.dumps({"fit": 3600.0, "pretraining": 1800.0}))
-    (tmp_path / "manifest.json").write_text(json.dumps({"fit": {"threads": 2}}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"fit": {"threads": 2, "device": "cpu"}}))
     found = estimate_energy({"records": 2000, "cpu_seconds_all_processes": 20.0}, tmp_path)
     assert found["measured"] is False
     assert found["assumed"]
@@ -55,6 +55,8 @@ def test_energy_is_an_estimate_that_says_so(tmp_path: Path) -> None:
     assert found["watt_hours_per_1000_records"] == round(10 * WATTS_PER_CORE / 3600, 4)
     assert found["training_of_the_encoder"]["core_hours_at_most"] == 3.0
     assert found["training_of_the_encoder"]["watt_hours"] == round(3 * WATTS_PER_CORE, 1)
+    (tmp_path / "manifest.json").write_text(json.dumps({"fit": {"threads": 2, "device": "cuda"}}))
+    assert estimate_energy(None, tmp_path)["training_of_the_encoder"] == {"wall_hours": 1.5, "device": "cuda"}
 
 
 def test_a_missing_model_is_told_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
