@@ -49,6 +49,19 @@ def test_a_finished_model_judges_for_one_recipe(tmp_path: Path) -> None:
     assert "--recipe once" in str(result.exception.fix)
     missing = run("teacher", "--recipe", "encoder-student", "--model", tmp_path / "gone", "--data", tmp_path, "--out", tmp_path)
     assert isinstance(missing.exception, ModelError)
+    both = run("teacher", *two[:2], "--model", tmp_path, "--beside", tmp_path, "--data", tmp_path, "--out", tmp_path)
+    assert isinstance(both.exception, SettingError)
+    assert "leave one of them out" in str(both.exception.fix)
+
+
+def test_a_model_beside_the_ensemble_that_is_not_there(tmp_path: Path) -> None:
+    result = run(
+        "teacher", "--recipe", "encoder-teacher-minilm", "--beside", tmp_path / "gone", "--data", tmp_path,
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert (result.exit_code, type(result.exception)) == (1, ModelError)
+    assert str(tmp_path / "gone") in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_says_that_the_command_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

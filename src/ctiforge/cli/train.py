@@ -183,6 +183,8 @@ def teacher(
 
     recipes = [load_encoder_recipe(each) for each in recipe]
     if model is not None:
+        if beside:
+            raise SettingError("--model judges alone, and --beside stands beside fits", fix="leave one of them out")
         _judge(model, recipes, data, out, threads or 1, report)
         return
     others = [_load_model(each, threads or 1) for each in beside or []]

@@ -197,8 +197,8 @@ class EncoderRun:
             network.load_state_dict(place.load_weights())
             return finished
         return run_fit(
-            network, self._classification(examples), self._schedule(), place, self.device, name=name, evaluate=self._evaluation(),
-            controls=self.controls,
+            network, self._classification(examples), self._schedule(), place, self.device, name=name,
+            evaluate=self._evaluation(), controls=self.controls,
         )  # fmt: skip
 
     def scores(self, network: torch.nn.ModuleDict, texts: TokenizedTexts, device: Device | None = None) -> Floats:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -41,6 +41,7 @@ __all__ = ["TEACHER", "MadeTeacher", "run_train_teacher"]
 _BESIDE_SHARE = 0.4
 """Of finished models in what is said of a text: as likely as a logarithmic pool with fitted weights (docs/lab-log.md)."""
 _AT_ONCE = 512
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class MadeTeacher:
 
     Attributes:
         file: ``cve_ids`` (n), ``labels`` (K), ``probabilities`` (n, K) float16.
-        scores: on the development split, by recipe and of all together (``ensemble``).
+        scores: on the development split, by recipe and of all recipes together (``ensemble``); with finished models also by
+            model, and of everything together (``all``).
     """
 
     file: Path
@@ -58,21 +60,36 @@ class MadeTeacher:
     scores: dict[str, dict[str, Any]]
 
 
-@dataclass(slots=True)
-class _Opinion:
-    """One recipe's probabilities for the pool's texts and for the development split.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The pool that a recipe's fits judge, labelled examples first, and the development split."""
 
-    Attributes:
-        unlabelled: texts of the pool without a label, which are the last of it; `development_texts` those of the split.
-    """
-
-    cve_ids: list[str]
     labels: list[str]
+    labelled: list[Example]
+    unlabelled: list[Description]
+    development: list[Example]
+
+    @classmethod
+    def of(cls, run: EncoderRun) -> _Asked:
+        labelled = [each for each in run.material.learnt_by(None) if each.cve_id]
+        own = {each.cve_id for each in labelled}
+        unlabelled = [each for each in run.descriptions if not each.labelled and each.cve_id not in own]
+        return cls(run.material.labels, labelled, unlabelled, run.material.development)
+
+    @property
+    def pool(self) -> list[Example | Description]:
+        return [*self.labelled, *self.unlabelled]
+
+    @property
+    def cve_ids(self) -> list[str]:
+        return [each.cve_id for each in self.pool]
+
+
+class _Opinion(NamedTuple):
+    """Probabilities for the pool's texts and for the development split, a row for each."""
+
     pool: Floats
     development: Floats
-    assigned: Sequence[tuple[str, ...]]
-    unlabelled: Sequence[str]
-    development_texts: Sequence[str]
 
 
 def run_train_teacher(
@@ -98,8 +115,8 @@ def run_train_teacher(
 
     Raises:
         MissingExtraError: a package is not installed.
-        InputError: files are missing, the recipes do not have the same examples, a model has learnt from the development
-            split, or `out` cannot be written.
+        InputError: files are missing, the recipes do not have the same examples, a model beside them has learnt
+            from the development split or knows none of their labels, or `out` cannot be written.
         ModelError: a base model cannot be loaded.
         RecipeError: the loss is not a number.
     """
@@ -112,128 +129,120 @@ def run_train_teacher(
     controls = controls or Controls()
     catalogue = catalogue or load_catalogue()
     _check_cuts(beside, recipes)
+    all_asked: list[_Asked] = []
     opinions: dict[str, _Opinion] = {}
     for recipe in recipes:
         said = replace(controls, report=_named(recipe.name, controls.report))
         run = EncoderRun(recipe, Path(data), out / recipe.name, catalogue, said, device, descriptions=True, restart=restart)
-        opinions[recipe.name] = _opinion(run, folds)
-    first, *others = opinions.values()
-    if any(other.labels != first.labels or other.cve_ids != first.cve_ids for other in others):
+        all_asked.append(_Asked.of(run))
+        opinions[recipe.name] = _opinion(run, all_asked[-1], folds)
+    asked, *others = all_asked
+    if any(other.labels != asked.labels or other.cve_ids != asked.cve_ids for other in others):
         raise InputError(
             f"{', '.join(opinions)}: the recipes have different examples or labels",
             fix="give them the same sources, exclude, split, min_examples and max_per_label",
         )
-    scores = {name: _measured(each.development, first) for name, each in opinions.items()}
-    together = _mean([each.development for each in opinions.values()])
-    scores["ensemble"] = _measured(together, first)
-    pool = _mean([each.pool for each in opinions.values()])
+    pool, development = (_mean(each) for each in zip(*opinions.values(), strict=True))
+    scores = {name: _measured(each.development, asked) for name, each in opinions.items()}
+    scores["ensemble"] = _measured(development, asked)
     if beside:
-        rest = slice(len(pool) - len(first.unlabelled), None)
-        for model in beside:
-            controls.report(f"{model.name}: {len(first.unlabelled):,} descriptions without a label to judge")
-        pool[rest] = _joined(pool[rest], beside, first.unlabelled, first.labels)
-        scores |= {m.name: _measured(_judged([m], first.development_texts, first.labels), first) for m in beside}
-        scores["all"] = _measured(_joined(together, beside, first.development_texts, first.labels), first)
-    file = write_teacher(out, first.cve_ids, first.labels, pool)
-    write_json(out / "development.json", {"folds": folds, "scores": scores, "sha256": file_sha256(file)})
-    return MadeTeacher(file, file_sha256(file), len(first.cve_ids), scores)
+        judged = [_judged(model, asked, controls.report) for model in beside]
+        for model, each in zip(beside, judged, strict=True):
+            name = model.name if model.name not in scores else f"{model.name} {model.digest[:12]}"
+            scores[name] = _measured(each.development, asked)
+        theirs = _Opinion(*(_mean(each) for each in zip(*judged, strict=True)))
+        rest = slice(len(asked.labelled), None)
+        pool[rest] = _joined(pool[rest], theirs.pool)
+        scores["all"] = _measured(_joined(development, theirs.development), asked)
+    file = write_teacher(out, asked.cve_ids, asked.labels, pool)
+    digest = file_sha256(file)
+    models = [{"name": model.name, "digest": model.digest} for model in beside]
+    write_json(out / "development.json", {"folds": folds, "beside": models, "scores": scores, "sha256": digest})
+    return MadeTeacher(file, digest, len(asked.pool), scores)
 
 
 def _check_cuts(beside: Sequence[CweModel], recipes: Sequence[EncoderRecipe]) -> None:
     cut = str(min(recipe.split.development_from for recipe in recipes))
     for model in beside:
-        split = model.manifest.get("recipe", {}).get("split", {})
-        if split.get("development_from", "unknown") > cut:
+        theirs = model.manifest.get("recipe", {}).get("split", {}).get("development_from")
+        if theirs is None or theirs > cut:
+            learnt = "may have learnt from" if theirs is None else f"learnt until {theirs}, so from"
             raise InputError(
-                f"{model.name} ({model.digest[:12]}) learnt from CVEs of the development split, which begins on {cut}",
+                f"{model.name} ({model.digest[:12]}) {learnt} CVEs of the development split, which begins on {cut}",
                 fix="train it with the same 'split', or leave it out",
             )
 
 
-def _joined(ours: Floats, beside: Sequence[CweModel], texts: Sequence[str], labels: Sequence[str]) -> Floats:
-    joined: Floats = (1 - _BESIDE_SHARE) * ours + _BESIDE_SHARE * _judged(beside, texts, labels)
+def _judged(model: CweModel, asked: _Asked, report: Callable[[str], None]) -> _Opinion:
+    """Return a finished model's probabilities, each row adding up to 1: of the pool only for descriptions without a label."""
+    column = {label: i for i, label in enumerate(model.labels)}
+    shared = [(i, column[label]) for i, label in enumerate(asked.labels) if label in column]
+    if not shared:
+        raise InputError(
+            f"{model.name} ({model.digest[:12]}) knows none of the recipes' {len(asked.labels)} labels", fix="leave it out"
+        )
+    own, theirs = np.array(shared).T
+    texts = [*(each.text for each in asked.unlabelled), *(each.text for each in asked.development)]
+    report(f"{model.name}: {len(texts):,} descriptions to judge")
+    judged = np.zeros((len(texts), len(asked.labels)), dtype=np.float32)
+    for start in range(0, len(texts), _AT_ONCE):
+        given = model.score(texts[start : start + _AT_ONCE]).probabilities[:, theirs]
+        judged[start : start + _AT_ONCE, own] = given / np.maximum(given.sum(axis=1, keepdims=True), _TINY)
+    return _Opinion(judged[: len(asked.unlabelled)], judged[len(asked.unlabelled) :])
+
+
+def _joined(ensemble: Floats, finished: Floats) -> Floats:
+    joined: Floats = (1 - _BESIDE_SHARE) * ensemble + _BESIDE_SHARE * finished
     return joined
-
-
-def _judged(models: Sequence[CweModel], texts: Sequence[str], labels: Sequence[str]) -> Floats:
-    """Return the models' mean probabilities, shape (n, K), each row adding up to 1 over `labels`."""
-    place = {label: i for i, label in enumerate(labels)}
-    total = np.zeros((len(texts), len(labels)), dtype=np.float32)
-    for model in models:
-        theirs, own = np.array([(i, place[label]) for i, label in enumerate(model.labels) if label in place]).T
-        for start in range(0, len(texts), _AT_ONCE):
-            given = model.score(list(texts[start : start + _AT_ONCE])).probabilities[:, theirs]
-            total[start : start + _AT_ONCE, own] += given / np.maximum(given.sum(axis=1, keepdims=True), 1e-9) / len(models)
-    return total
 
 
 def _named(name: str, report: Callable[[str], None]) -> Callable[[str], None]:
     return lambda text: report(f"{name}: {text}")
 
 
-def _opinion(run: EncoderRun, folds: int) -> _Opinion:
+def _opinion(run: EncoderRun, asked: _Asked, folds: int) -> _Opinion:
     """Return what a recipe's fits say, as it is kept; ask them where there is nothing of this run."""
     file = run.out / "run" / "opinion.safetensors"
-    asked_for = f"{run.fingerprint}-{folds}"
-    kept = _read_opinion(file, asked_for, run)
+    words = {"fingerprint": f"{run.fingerprint}-{folds}", "cve_ids": asked.cve_ids}
+    kept = _read_opinion(file, words)
     if kept is not None:
         run.report("judged before")
         return kept
-    found = _ask(run, folds)
-    words = {"fingerprint": asked_for, "cve_ids": found.cve_ids}
+    found = _ask(run, asked, folds)
     tensors: dict[str, npt.NDArray[Any]] = {"pool": found.pool.astype(np.float16), "development": found.development}
     with writing(file, run.out / "run"):
         write_bytes(file, save(tensors, {"ctiforge": json.dumps(words)}))
-    return _read_opinion(file, asked_for, run) or found
+    return _read_opinion(file, words) or found
 
 
-def _read_opinion(file: Path, asked_for: str, run: EncoderRun) -> _Opinion | None:
+def _read_opinion(file: Path, wanted: dict[str, Any]) -> _Opinion | None:
     if not file.is_file():
         return None
     with safe_open(file, framework="np") as stored:
         words = json.loads(stored.metadata()["ctiforge"])
-        if words["fingerprint"] != asked_for:
+        if any(words[name] != value for name, value in wanted.items()):
             return None
-        pool = stored.get_tensor("pool").astype(np.float32)
-        return _opinion_of(run, words["cve_ids"], pool, stored.get_tensor("development"))
+        return _Opinion(stored.get_tensor("pool").astype(np.float32), stored.get_tensor("development"))
 
 
-def _opinion_of(run: EncoderRun, cve_ids: list[str], pool: Floats, development: Floats) -> _Opinion:
-    split = run.material.development
-    return _Opinion(
-        cve_ids, run.material.labels, pool, development, [each.labels for each in split],
-        [each.text for each in _pool(run)[1]], [each.text for each in split],
-    )  # fmt: skip
-
-
-def _pool(run: EncoderRun) -> tuple[list[Example], list[Description]]:
-    """Return the labelled examples and the descriptions without a label that are judged."""
-    examples = [each for each in run.material.learnt_by(None) if each.cve_id]
-    own = {each.cve_id for each in examples}
-    return examples, [each for each in run.descriptions if not each.labelled and each.cve_id not in own]
-
-
-def _ask(run: EncoderRun, folds: int) -> _Opinion:
+def _ask(run: EncoderRun, asked: _Asked, folds: int) -> _Opinion:
     """Return what a recipe's fits say."""
-    examples, rest = _pool(run)
-    asked_of: list[Example | Description] = [*examples, *rest]
-    cve_ids = [each.cve_id for each in asked_of]
-    fold_of = np.array([crc32(each.cve_id.encode()) % folds for each in examples] + [-1] * len(rest))
-    texts = tokenize_texts(run.tokens.tokenizer, [each.text for each in asked_of])
-    pool = np.zeros((len(cve_ids), len(run.material.labels)), dtype=np.float32)
-    development = np.zeros((len(run.material.development), pool.shape[1]), dtype=np.float32)
+    fold_of = np.array([crc32(each.cve_id.encode()) % folds for each in asked.labelled] + [-1] * len(asked.unlabelled))
+    texts = tokenize_texts(run.tokens.tokenizer, [each.text for each in asked.pool])
+    pool = np.zeros((len(fold_of), len(asked.labels)), dtype=np.float32)
+    development = np.zeros((len(asked.development), len(asked.labels)), dtype=np.float32)
     for fold in range(folds):
         network = run.network()
-        learnt = [each for each, own_fold in zip(examples, fold_of, strict=False) if folds == 1 or own_fold != fold]
+        learnt = [each for each, own_fold in zip(asked.labelled, fold_of, strict=False) if folds == 1 or own_fold != fold]
         run.fit(
             network, learnt, folder=f"fold-{fold}", name=f"fold {fold + 1} of {folds}", fingerprint=f"-teacher-{fold}-{folds}"
         )
-        asked = np.flatnonzero((fold_of == fold) | (fold_of == -1))
-        run.report(f"fold {fold + 1} of {folds}: {len(asked):,} descriptions to judge")
-        judged = _shares(run.scores(network, TokenizedTexts([texts.ids[i] for i in asked])))
-        pool[asked] += judged / np.where(fold_of[asked] == -1, folds, 1)[:, None]
+        places = np.flatnonzero((fold_of == fold) | (fold_of == -1))
+        run.report(f"fold {fold + 1} of {folds}: {len(places):,} descriptions to judge")
+        judged = _shares(run.scores(network, TokenizedTexts([texts.ids[i] for i in places])))
+        pool[places] += judged / np.where(fold_of[places] == -1, folds, 1)[:, None]
         development += _shares(run.scores(network, run.tokens.development)) / folds
-    return _opinion_of(run, cve_ids, pool, development)
+    return _Opinion(pool, development)
 
 
 def _shares(scores: Floats) -> Floats:
@@ -247,7 +256,8 @@ def _mean(parts: Sequence[Floats]) -> Floats:
     return mean
 
 
-def _measured(probabilities: Floats, opinion: _Opinion) -> dict[str, Any]:
+def _measured(probabilities: Floats, asked: _Asked) -> dict[str, Any]:
     scores = np.log(np.maximum(probabilities, 1e-9)).astype(np.float32)
-    measured = split_scores(scores, opinion.assigned, opinion.labels)
-    return measured | {"loss": round(mean_loss(scores, hit_matrix(opinion.labels, opinion.assigned)), 4)}
+    assigned = [each.labels for each in asked.development]
+    measured = split_scores(scores, assigned, asked.labels)
+    return measured | {"loss": round(mean_loss(scores, hit_matrix(asked.labels, assigned)), 4)}
