@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from card_encoder import accurate_encoder_commands, cheaper_states, encoder_commands, encoder_origin
 from card_scores import failure_blocks, picture_blocks, score_blocks, slice_blocks
 from card_tables import PARTIES, megabytes, percent, shares_of, table
 
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train.encoder_recipe import load_encoder_recipe
 
 __all__ = ["CardSubject", "PartFile", "render_card"]
 
@@ -166,18 +166,11 @@ def _blend_method(subject: CardSubject) -> str:
     return (
         f"A blend of two models. `{linear['name']}` answers first; where its probability is below {manifest['sure']:g}, an encoder reads "
         f"the text as well (all but {percent(left)} of the development split), and their log-probabilities are added with weights "
-        f"{_two_weights(manifest['weights'])}{_weights_by_policy(manifest)}. The encoder is `{base['name']}` ({base['licence']}, "
-        f"`{base['digest'][:12]}`), fine-tuned in {fit['steps']:,} steps ({fit['device']}, {fit['precision']}), "
+        f"{_two_weights(manifest['weights'])}{_weights_by_policy(manifest)}. The encoder is {encoder_origin(encoder['recipe'])} "
+        f"({base['licence']}, `{base['digest'][:12]}`), fine-tuned in {fit['steps']:,} steps ({fit['device']}, {fit['precision']}), "
         f"{encoder['max_length']} tokens a text, {base['vocabulary']:,} word pieces, weights in 8 bits."
-        + _cheaper(encoder["recipe"])
+        + cheaper_states(encoder["recipe"])
     )
-
-
-def _cheaper(recipe: Mapping[str, Any]) -> str:
-    if not recipe.get("halve_after"):
-        return ""
-    places = " and ".join("before the first layer" if after == 0 else f"after layer {after}" for after in recipe["halve_after"])
-    return f" Neighbouring states become one {places}, so that a text costs less ([training](../training-encoder.md))."
 
 
 def _weights_by_policy(manifest: Mapping[str, Any]) -> str:
@@ -196,7 +189,8 @@ def _data(subject: CardSubject) -> list[str]:
         for entry in part["data"]:
             use = entry["use"] if entry["use"] != "train" else "learnt from" + (f" ({name})" if name else "")
             used.setdefault((entry["path"], entry["sha256"]), []).append(use)
-            licence.setdefault(entry["path"], entry.get("licence", "read to leave it out"))
+            made = "made from the files above" if "teacher" in entry["use"] else "read to leave it out"
+            licence.setdefault(entry["path"], entry.get("licence", made))
     rows = [[path, licence[path], ", ".join(dict.fromkeys(uses)), f"`{digest[:12]}`"] for (path, digest), uses in used.items()]
     blocks = [table(["file", "licence", "use", "SHA-256"], rows), _counts(subject)]
     for name, part in subject.parts.items():
@@ -227,8 +221,8 @@ def _counts(subject: CardSubject) -> str:
         rows.append(
             [f"of these labelled by {PARTIES.get(party, party)}", *(f"{each['by_party'].get(party, 0):,}" for each in parts)]
         )
-    if any("taught" in each for each in parts):
-        rows.append(["descriptions labelled by a teacher", *(f"{each.get('taught', 0):,}" for each in parts)])
+    if any(_taught(part) != "0" for part in subject.parts.values()):
+        rows.append(["descriptions labelled by a teacher", *(_taught(part) for part in subject.parts.values())])
     rows.append(
         [f"chosen and calibrated on, until {split['test_from']}", *(f"{each['development']:,}" for each in parts)],
     )
@@ -237,6 +231,13 @@ def _counts(subject: CardSubject) -> str:
         rows.append([what, *(f"{each['windows'][i]:,}" for each in parts)])
     rows.append(["later, never learnt: the forward split", *(f"{each['later']:,}" for each in parts)])
     return table(head, rows)
+
+
+def _taught(part: Mapping[str, Any]) -> str:
+    if "taught" in part["examples"]:
+        return f"{part['examples']['taught']:,}"
+    since = (part["recipe"].get("teacher") or {}).get("unlabelled_since")
+    return f"all without a label since {since}" if since else "0"
 
 
 def _left_out(subject: CardSubject) -> list[str]:
@@ -346,9 +347,9 @@ def _again(subject: CardSubject) -> list[str]:
     commands = list(
         dict.fromkeys(
             [
-                *(_encoder_commands(load_encoder_recipe("encoder-accurate").model_dump()) if taught else []),
+                *(accurate_encoder_commands() if taught else []),
                 train + (" --teacher runs/accurate" if taught else ""),
-                *(_encoder_commands(reader) if reader else []),
+                *(encoder_commands(reader) if reader else []),
             ]
         )
     )
@@ -364,26 +365,3 @@ def _again(subject: CardSubject) -> list[str]:
         f"digests of model and data, n, machine and revision (cti-rcm: `{(measured['git_revision'] or 'unknown')[:12]}`). How it came "
         "to be: [lab log](../lab-log.md), [training](../training.md), [decisions](../decisions/).",
     ]
-
-
-def _encoder_commands(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the commands that lead to an encoder: its teacher, the trainings that it goes on from, its own."""
-    commands: list[str] = []
-    teacher = False
-    while True:
-        learns = bool(recipe.get("teacher"))
-        commands.insert(
-            0,
-            f"ctiforge train encoder --recipe encoder-{recipe['name']}"
-            + (" --teacher runs/teacher/teacher.npz" if learns else "")
-            + f" --data DIR --out runs/{recipe['name']}",
-        )
-        teacher = teacher or learns
-        if not recipe["base_model"].startswith("runs/"):
-            break
-        recipe = load_encoder_recipe(f"encoder-{recipe['base_model'].removeprefix('runs/')}").model_dump()
-    if teacher:
-        commands.insert(
-            0, "ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast --data DIR --out runs/teacher"
-        )
-    return commands

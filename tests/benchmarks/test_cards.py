@@ -232,7 +232,11 @@ def test_the_commands_lead_to_an_encoder_through_those_that_it_goes_on_from(blen
 
     recipe = load_encoder_recipe("encoder-student-longer").model_dump(mode="json")
     blend.parts["encoder"] |= {"recipe": recipe}
+    blend.parts["encoder"]["data"].append({"path": "teacher.npz", "use": "soft targets of a teacher", "sha256": "6" * 64})
     said = render(blend)
+    assert "The encoder is `minilm` by way of `taught`, `student` (Apache-2.0" in said
+    assert "| descriptions labelled by a teacher | all without a label since 2014-01-01 | 91,234 |" in said
+    assert "| teacher.npz | made from the files above | soft targets of a teacher |" in said
     assert "Neighbouring states become one before the first layer and after layer 1" in said
     commands = [line for line in said.splitlines() if line.startswith(("$ ctiforge train", "$ make"))]
     assert [words.split(" --data")[0] for words in commands] == [

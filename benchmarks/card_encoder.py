@@ -1,0 +1,55 @@
+"""How the encoder of a blend came to be: what it goes on from, what makes it cheap, and the commands that lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ctiforge.train.encoder_recipe import load_encoder_recipe
+
+__all__ = ["accurate_encoder_commands", "cheaper_states", "encoder_commands", "encoder_origin"]
+
+_RUNS = "runs/"
+
+
+def encoder_origin(recipe: Mapping[str, Any]) -> str:
+    """Return the pretrained model that an encoder comes from, and the trainings in between."""
+    *between, first = _trainings(recipe)
+    names = [f"`{each['name']}`" for each in [*between[1:], first]] if between else []
+    return f"`{first['base_model']}`" + (f" by way of {', '.join(reversed(names))}" if names else "")
+
+
+def cheaper_states(recipe: Mapping[str, Any]) -> str:
+    """Return a sentence about states that are merged, with a space before it; empty where none are."""
+    if not recipe.get("halve_after"):
+        return ""
+    places = " and ".join("before the first layer" if after == 0 else f"after layer {after}" for after in recipe["halve_after"])
+    return f" Neighbouring states become one {places}, so that a text costs less ([training](../training-encoder.md))."
+
+
+def encoder_commands(recipe: Mapping[str, Any]) -> list[str]:
+    """Return the commands that lead to an encoder: its teacher, the trainings that it goes on from, its own."""
+    trainings = list(_trainings(recipe))
+    commands = [
+        f"ctiforge train encoder --recipe encoder-{each['name']}"
+        + (" --teacher runs/teacher/teacher.npz" if each.get("teacher") else "")
+        + f" --data DIR --out {_RUNS}{each['name']}"
+        for each in reversed(trainings)
+    ]
+    if any(each.get("teacher") for each in trainings):
+        teacher = "ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast --data DIR --out runs/teacher"
+        return [teacher, *commands]
+    return commands
+
+
+def accurate_encoder_commands() -> list[str]:
+    """Return the commands that lead to the encoder that taught `fast`."""
+    return encoder_commands(load_encoder_recipe("encoder-accurate").model_dump())
+
+
+def _trainings(recipe: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the recipes of an encoder and of those that it goes on from, its own first."""
+    yield recipe
+    while recipe["base_model"].startswith(_RUNS):
+        recipe = load_encoder_recipe(f"encoder-{recipe['base_model'].removeprefix(_RUNS)}").model_dump()
+        yield recipe
