@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,10 +182,8 @@ def load_blend(folder: str | os.PathLike[str], shipped: Mapping[str, Path], *, t
         parts = manifest["parts"]
         name = str(parts["linear"]["name"])
         own = source / "linear"
-        with ThreadPoolExecutor(1) as beside:  # each takes a good part of a cold start
-            loading = beside.submit(load_encoder, source / "encoder", threads=threads)
-            linear = load_linear_model(own if own.is_dir() else shipped.get(name, own))
-            encoder = loading.result()
+        linear = load_linear_model(own if own.is_dir() else shipped.get(name, own))
+        encoder = load_encoder(source / "encoder", threads=threads)
         for part, model in (("linear", linear), ("encoder", encoder)):
             if model.digest != parts[part]["digest"]:
                 raise ModelError(

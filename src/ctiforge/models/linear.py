@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -335,28 +334,15 @@ def load_linear_model(folder: str | os.PathLike[str]) -> LinearModel:
     except (KeyError, TypeError, AttributeError) as error:
         raise not_a_manifest(source, error) from None
     vocabulary = files["vocabulary.txt"].decode().split("\n")[:-1]
-    weights = _dense(_read_arrays(files["weights.npz"]), len(vocabulary), len(manifest["labels"]))
+    with np.load(io.BytesIO(files["weights.npz"]), allow_pickle=False) as arrays:
+        weights = _dense(arrays, len(vocabulary), len(manifest["labels"]))
     try:
         return LinearModel(manifest, digest, vocabulary, weights)
     except (KeyError, TypeError, ValueError) as error:
         raise not_a_manifest(source, error) from None
 
 
-def _read_arrays(archive: bytes) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of a NumPy archive; two threads inflate them, which is most of a cold start."""
-
-    def read(name: str) -> npt.NDArray[Any]:
-        with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
-            found: npt.NDArray[Any] = arrays[name]
-            return found
-
-    with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
-        names = sorted(arrays.files, key=lambda name: -arrays.zip.getinfo(f"{name}.npy").file_size)
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(names, pool.map(read, names), strict=True))
-
-
-def _dense(arrays: Mapping[str, npt.NDArray[Any]], features: int, labels: int) -> QuantizedWeights:
+def _dense(arrays: Any, features: int, labels: int) -> QuantizedWeights:
     # Dense 8-bit rows score a text three times faster than gathering sparse ones, for a few tens of megabytes.
     values = np.zeros(features * labels, dtype=np.int8)
     rows = np.repeat(np.arange(features, dtype=np.int64) * labels, np.diff(arrays["indptr"]))
