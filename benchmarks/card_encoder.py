@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from ctiforge.train.encoder_recipe import load_encoder_recipe
 
-__all__ = ["accurate_encoder_commands", "cheaper_states", "encoder_commands", "encoder_origin"]
+__all__ = ["cheaper_states", "encoder_commands", "encoder_origin", "linear_commands"]
 
 _RUNS = "runs/"
+_FIRST = "runs/first"
 
 
 def encoder_origin(recipe: Mapping[str, Any]) -> str:
@@ -37,14 +39,31 @@ def encoder_commands(recipe: Mapping[str, Any]) -> list[str]:
         for each in reversed(trainings)
     ]
     if any(each.get("teacher") for each in trainings):
-        teacher = "ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast --data DIR --out runs/teacher"
+        teacher = f"ctiforge train teacher --recipe encoder-teacher-minilm --beside {_FIRST} --data DIR --out runs/teacher"
         return [teacher, *commands]
     return commands
 
 
-def accurate_encoder_commands() -> list[str]:
-    """Return the commands that lead to the encoder that taught `fast`."""
-    return encoder_commands(load_encoder_recipe("encoder-accurate").model_dump())
+def linear_commands(teachers: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the commands that lead to `fast`: to the blends that taught it (named ``blend-`` and the encoder's recipe), to itself.
+
+    The linear model in those blends is a first one, which the six-layer encoder taught alone.
+    """
+    train = "ctiforge train classifier --recipe classifier-fast --data DIR --out"
+    if not teachers:
+        return [f"{train} runs/fast"]
+    encoders = [each["name"].removeprefix("blend-") for each in teachers]
+    first = [
+        *encoder_commands(load_encoder_recipe("encoder-accurate").model_dump()),
+        f"{train} {_FIRST} --teacher runs/accurate",
+    ]
+    reached = [encoder_commands(load_encoder_recipe(f"encoder-{name}").model_dump()) for name in encoders]
+    blends = [
+        f"ctiforge train blend --encoder runs/{name} --linear {_FIRST} --name blend-{name} --data DIR --out runs/blend-{name}"
+        for name in encoders
+    ]
+    last = f"{train} runs/fast" + "".join(f" --teacher runs/{each['name']}" for each in teachers)
+    return [*first, *chain(*reached), *blends, last]
 
 
 def _trainings(recipe: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from card_encoder import accurate_encoder_commands, cheaper_states, encoder_commands, encoder_origin
+from card_encoder import cheaper_states, encoder_commands, encoder_origin, linear_commands
 from card_scores import failure_blocks, picture_blocks, score_blocks, slice_blocks
 from card_tables import PARTIES, megabytes, percent, shares_of, table
 
@@ -145,10 +145,12 @@ def _method(subject: CardSubject) -> list[str]:
     said = f"{'Its linear part, ' if subject.is_blend else ''}`{linear['name']}`{', ' if subject.is_blend else ' '}"
     said += "adds up weights of word stems and pairs of stems in 8 bits"
     said += f", with {hidden['units']} hidden units beside them." if hidden else "."
-    if "teacher" in linear:
+    if teachers := linear.get("teachers"):
+        named = " and ".join(f"`{each['name']}` (`{each['digest'][:12]}`)" for each in teachers)
         said += (
-            f" It also learnt what an encoder (`{linear['teacher']['name']}`, `{linear['teacher']['digest'][:12]}`) says of "
-            f"{linear['examples']['taught']:,} descriptions that nobody had labelled."
+            f" It also learnt what {named}, blends of an encoder and an earlier linear model, "
+            f"{'say on average' if len(teachers) > 1 else 'says'} of {linear['examples']['taught']:,} descriptions that nobody had "
+            "labelled."
         )
     blocks.append(said)
     blocks.append(
@@ -341,14 +343,11 @@ def _energy(found: dict[str, Any]) -> str:
 
 def _again(subject: CardSubject) -> list[str]:
     linear = subject.parts["linear" if subject.is_blend else ""]
-    train = "ctiforge train classifier --recipe classifier-fast --data DIR --out runs/fast"
-    taught = "teacher" in linear
     reader = subject.parts["encoder"]["recipe"] if subject.is_blend else None
     commands = list(
         dict.fromkeys(
             [
-                *(accurate_encoder_commands() if taught else []),
-                train + (" --teacher runs/accurate" if taught else ""),
+                *linear_commands(linear.get("teachers", [])),
                 *(encoder_commands(reader) if reader else []),
             ]
         )

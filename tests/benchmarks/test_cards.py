@@ -98,7 +98,12 @@ def blend() -> Any:
         base_model={"name": "minilm", "licence": "Apache-2.0", "digest": "2" * 64, "vocabulary": 13_192},
         fit={"steps": 3778, "device": "cpu", "precision": "bf16"}, recipe=RECIPE | {"name": "accurate", "base_model": "minilm"},
     )  # fmt: skip
-    linear = part("fast", teacher={"name": "accurate", "digest": "3" * 64})
+    linear = part(
+        "fast",
+        teachers=[
+            {"name": f"blend-{each}", "digest": digit * 64} for each, digit in (("accurate", "3"), ("student-longer", "7"))
+        ],
+    )
     linear["examples"]["taught"] = 91_234
     linear["recipe"] = RECIPE | {"hidden": {"units": 128}}
     files = [PartFile("manifest.json", 20_000, "4" * 64), PartFile("encoder/model.int8.onnx", 17_000_000, "5" * 64)]
@@ -242,10 +247,13 @@ def test_the_commands_lead_to_an_encoder_through_those_that_it_goes_on_from(blen
     assert [words.split(" --data")[0] for words in commands] == [
         "$ ctiforge train encoder --recipe encoder-accurate",
         "$ ctiforge train classifier --recipe classifier-fast",
-        "$ ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast",
+        "$ ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/first",
         "$ ctiforge train encoder --recipe encoder-taught --teacher runs/teacher/teacher.npz",
         "$ ctiforge train encoder --recipe encoder-student --teacher runs/teacher/teacher.npz",
         "$ ctiforge train encoder --recipe encoder-student-longer --teacher runs/teacher/teacher.npz",
+        "$ ctiforge train blend --encoder runs/accurate --linear runs/first --name blend-accurate",
+        "$ ctiforge train blend --encoder runs/student-longer --linear runs/first --name blend-student-longer",
+        "$ ctiforge train classifier --recipe classifier-fast",
         "$ ctiforge train blend --encoder runs/student-longer --linear runs/fast",
         "$ make bench DATA=DIR BENCH_ARGS='--encoder runs/student-longer'",
     ]

@@ -22,6 +22,7 @@ from ctiforge.classify import Classifier
 from ctiforge.core.errors import CtiforgeError, InputError, ModelError
 from ctiforge.core.files import file_sha256
 from ctiforge.models.blend import NEVER_SURE, BlendModel, Places, blend_scores, load_blend
+from ctiforge.models.cwe_model import CweModel
 from ctiforge.models.encoder import load_encoder
 from ctiforge.models.linear import load_linear_model
 from ctiforge.models.loading import load_cwe_model
@@ -30,7 +31,7 @@ from ctiforge.train import blend
 from ctiforge.train.blend import BlendReport, run_train_blend
 from ctiforge.train.classifier import run_train_classifier
 from ctiforge.train.descriptions import read_descriptions
-from ctiforge.train.distillation import judge_unlabelled
+from ctiforge.train.distillation import judge_unlabelled, teach
 from ctiforge.train.encoder import run_train_encoder
 from ctiforge.train.encoder_recipe import EncoderRecipe, load_encoder_recipe
 
@@ -250,9 +251,9 @@ class TestWindow:
 
 
 class TestTeacher:
-    def test_the_linear_model_learns_what_the_teacher_says_of_unlabelled_texts(
-        self, encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
-    ) -> None:
+    @pytest.fixture
+    def unlabelled(self, corpus: Any, tmp_path: Path) -> tuple[Any, Path]:
+        """A recipe that wants a teacher, and its data with 40 descriptions that nobody labelled."""
         data = tmp_path / "data"
         shutil.copytree(corpus.folder, data)
         record = corpus.module["record"]
@@ -262,27 +263,51 @@ class TestTeacher:
         settings = corpus.recipe.model_dump(mode="json")
         settings["sources"].append({"path": "feeds/more.jsonl", "licence": "CC0-1.0"})
         settings["teacher"] = {"since": "2099-01-01"}
-        recipe = type(corpus.recipe).model_validate(settings)
+        return type(corpus.recipe).model_validate(settings), data
+
+    def test_the_linear_model_learns_what_the_teacher_says_of_unlabelled_texts(
+        self, encoder: Path, unlabelled: tuple[Any, Path], catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        recipe, data = unlabelled
         teacher = load_encoder(encoder)
-        made = run_train_classifier(recipe, data, tmp_path / "out", catalogue=catalogue, teacher=teacher)
+        made = run_train_classifier(recipe, data, tmp_path / "out", catalogue=catalogue, teachers=[teacher])
         manifest = load_linear_model(made.folder).manifest
         assert manifest["examples"]["taught"] >= 40
-        assert manifest["teacher"] == {"name": "tiny", "digest": teacher.digest}
+        assert manifest["teachers"] == [{"name": "tiny", "digest": teacher.digest}]
         said = sorted(file.name for file in (tmp_path / "out" / "run" / "taught").iterdir())
         assert said
         lines_of_report: list[str] = []
         again = run_train_classifier(
-            recipe, data, tmp_path / "out", catalogue=catalogue, teacher=teacher, report=lines_of_report.append
+            recipe, data, tmp_path / "out", catalogue=catalogue, teachers=[teacher], report=lines_of_report.append
         )
         assert again.digest == made.digest
         assert sorted(file.name for file in (tmp_path / "out" / "run" / "taught").iterdir()) == said
+
+    def test_of_several_teachers_the_mean_is_learnt(
+        self, encoder: Path, model: Any, unlabelled: tuple[Any, Path], catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        recipe, data = unlabelled
+        both = [load_encoder(encoder), load_linear_model(model.report.folder)]
+        labels = sorted({*both[0].labels, *both[1].labels})
+
+        def targets(*teachers: CweModel) -> tuple[list[str], np.ndarray]:
+            found = teach(teachers, recipe, data, labels, catalogue, tmp_path / "said")
+            return found.texts, found.targets.toarray()
+
+        texts, mean = targets(*both)
+        (_, one), (_, other) = targets(both[0]), targets(both[1])
+        assert len(texts) >= 40
+        assert len(one) == len(other) == len(mean)
+        assert np.abs(one - other).max() > 0.1
+        np.testing.assert_allclose(mean.sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(mean, (one + other) / 2, atol=0.05)  # small shares are left out before or after the mean
 
     def test_a_teacher_without_a_place_in_the_recipe(
         self, encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
     ) -> None:
         with pytest.raises(InputError, match="no 'teacher'"):
             run_train_classifier(
-                corpus.recipe, corpus.folder, tmp_path / "out", catalogue=catalogue, teacher=load_encoder(encoder)
+                corpus.recipe, corpus.folder, tmp_path / "out", catalogue=catalogue, teachers=[load_encoder(encoder)]
             )
 
 

@@ -85,13 +85,13 @@ def classifier(
     out: Annotated[Path, typer.Option(help="Folder to write the model to.")],
     recipe: Annotated[str, _RECIPE] = "classifier-fast",
     teacher: Annotated[
-        Path | None, typer.Option(help="Learn also from what this model says of unlabelled descriptions: a model folder.")
+        list[Path] | None,
+        typer.Option(help="Learn also from what this model folder says of unlabelled descriptions; several: from their mean."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of the teacher.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each teacher.")] = 2,
 ) -> None:
     """Train the embedded CWE classifier: read, split by date, fit, calibrate, measure, write."""
     try:
-        from ctiforge.models.loading import load_cwe_model
         from ctiforge.train.classifier import run_train_classifier
         from ctiforge.train.recipe import load_recipe
     except ImportError as error:
@@ -99,8 +99,8 @@ def classifier(
     report = timed_reporter()
 
     settings = load_recipe(recipe)
-    asked = load_cwe_model(teacher, {}, threads=threads) if teacher else None
-    made = run_train_classifier(settings, data, out, teacher=asked, report=report)
+    teachers = [_load_model(each, threads) for each in teacher or []]
+    made = run_train_classifier(settings, data, out, teachers=teachers, report=report)
     scores = made.development
     report("done")
     size = sum(file.stat().st_size for file in made.folder.iterdir() if file.is_file())

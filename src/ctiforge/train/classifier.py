@@ -93,15 +93,16 @@ def run_train_classifier(
     out: str | os.PathLike[str],
     *,
     catalogue: CweCatalogue | None = None,
-    teacher: CweModel | None = None,
+    teachers: Sequence[CweModel] = (),
     report: Report = lambda message: None,
 ) -> TrainingReport:
     """Train, calibrate, measure and write the classifier.
 
     Args:
         data: folder that holds the recipe's files.
-        out: folder to write the model to; its folder ``run`` keeps what the teacher said, and the windows' scores.
-        teacher: a model whose answers to unlabelled descriptions are learnt as well, if the recipe has a ``teacher``.
+        out: folder to write the model to; its folder ``run`` keeps what the teachers said, and the windows' scores.
+        teachers: models whose answers to unlabelled descriptions are learnt as well (their mean), if the recipe has a
+            ``teacher``.
         report: called with one line for a person at each step.
 
     Raises:
@@ -135,8 +136,8 @@ def run_train_classifier(
     matrix, idf = _tfidf([example.text for example in train], vocabulary, recipe)
     targets = _targets(train, place)
     taught = None
-    if teacher is not None:
-        taught = teach(teacher, recipe, data, labels, catalogue, Path(out) / "run" / "taught", report)
+    if teachers:
+        taught = teach(teachers, recipe, data, labels, catalogue, Path(out) / "run" / "taught", report)
         matrix = vstack([matrix, _tfidf(taught.texts, vocabulary, recipe, idf)[0]], format="csr")
         targets = vstack([targets, taught.targets], format="csr")
     windows = _cross_fit_windows(split.windows, matrix, targets, idf, vocabulary, labels, recipe, report)
@@ -190,7 +191,7 @@ def run_train_classifier(
             "by_party": dict(sorted(Counter(example.party for example in train).items())),
             "by_label": {label: counts[label] for label in labels},
         },
-        **({"teacher": {"name": teacher.name, "digest": teacher.digest}} if teacher else {}),
+        **({"teachers": [{"name": each.name, "digest": each.digest} for each in teachers]} if teachers else {}),
         "recipe": recipe.model_dump(mode="json"),
         "cwe_version": catalogue.version,
         "cwe_digest": catalogue.digest,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags, vstack
+from scipy.sparse import csr_matrix, diags
 
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, sha256, write_bytes
@@ -45,14 +45,14 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class TaughtTexts:
-    """Texts, and the teacher's targets for them: shape (n texts, K labels), each row adding up to 1."""
+    """Texts, and the teachers' targets for them: shape (n texts, K labels), each row adding up to 1."""
 
     texts: list[str]
     targets: csr_matrix
 
 
 def teach(
-    teacher: CweModel,
+    teachers: Sequence[CweModel],
     recipe: ClassifierRecipe,
     data: str | os.PathLike[str],
     labels: Sequence[str],
@@ -60,12 +60,12 @@ def teach(
     folder: Path,
     report: Callable[[str], None] = lambda message: None,
 ) -> TaughtTexts:
-    """Let a teacher say what it thinks of the recipe's unlabelled descriptions.
+    """Let teachers say what they think of the recipe's unlabelled descriptions; the mean of what they say is learnt.
 
-    What it said is kept in `folder`, part by part: after a kill only the rest is asked.
+    What each of them said is kept in `folder`, part by part: after a kill only the rest is asked.
 
     Raises:
-        InputError: the teacher knows none of `labels`, or the recipe has no settings for it.
+        InputError: a teacher knows none of `labels`, there are no such descriptions, or the recipe has no settings for it.
     """
     if recipe.teacher is None:
         raise InputError(
@@ -73,22 +73,28 @@ def teach(
         )
     found, _ = read_descriptions(recipe, data, catalogue)
     texts = [each.text for each in found if not each.labelled and each.day >= recipe.teacher.since]
-    column = {label: i for i, label in enumerate(teacher.labels)}
-    shared = [(i, column[label]) for i, label in enumerate(labels) if label in column]
-    if not texts or not shared:
+    if not texts:
         raise InputError(
-            f"{len(texts)} texts without a label, {len(shared)} labels that the teacher knows: nothing to learn from it",
+            f"no description without a label since {recipe.teacher.since}: nothing to learn from a teacher",
             fix="leave --teacher out, or check the recipe's sources",
         )
-    report(f"the teacher {teacher.name} reads {len(texts):,} descriptions without a label")
-    own, theirs = np.array(shared).T
-    parts = []
-    for part, shares in _said(teacher, texts, folder, report):
-        spread = np.zeros((len(part), len(labels)), dtype=np.float32)
-        spread[:, own] = shares[:, theirs]
-        spread[spread < _SMALLEST_SHARE] = 0
-        parts.append(csr_matrix(spread))
-    targets = vstack(parts, format="csr")
+    said = np.zeros((len(texts), len(labels)), dtype=np.float32)
+    for teacher in teachers:
+        column = {label: i for i, label in enumerate(teacher.labels)}
+        shared = [(i, column[label]) for i, label in enumerate(labels) if label in column]
+        if not shared:
+            raise InputError(
+                f"{teacher.name} knows none of the {len(labels)} labels: nothing to learn from it",
+                fix="leave that --teacher out",
+            )
+        report(f"the teacher {teacher.name} reads {len(texts):,} descriptions without a label")
+        own, theirs = np.array(shared).T
+        start = 0
+        for part, shares in _said(teacher, texts, folder, report):
+            said[start : start + len(part), own] += shares[:, theirs] / np.float32(len(teachers))
+            start += len(part)
+    said[said < _SMALLEST_SHARE] = 0
+    targets = csr_matrix(said)
     total = np.asarray(targets.sum(axis=1)).ravel()
     usable = np.flatnonzero(total)
     return TaughtTexts([texts[i] for i in usable], diags(1 / total[usable], dtype=np.float32) @ targets[usable])
