@@ -39,6 +39,7 @@ def rendered() -> dict[Path, str]:
     for name, part in {
         "harness": _harness(json.loads((RESULTS / "harness.json").read_text("utf-8"))),
         "serving": _serving(json.loads((RESULTS / "serve.json").read_text("utf-8"))),
+        "habits": _habits(json.loads((RESULTS / "habits.json").read_text("utf-8"))),
         "factory": _factory(json.loads((RESULTS / "factory.json").read_text("utf-8"))),
         "rescore": _rescore([json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("rescore-*.json"))]),
         **_of_knowledge_base(),
@@ -191,6 +192,26 @@ def _factory(results: dict[str, Any]) -> str:
         )
     machine = results["step"]["machine"]
     lines += ["", f"({machine['processor']}, {machine['cores']} cores.)"]
+    return "\n".join(lines) + "\n"
+
+
+def _habits(result: dict[str, Any]) -> str:
+    linear, encoder = result["linear"], result["encoder"]
+    years = encoder["years"]
+    named = ", ".join(f"{name} (n={found['n']:,})" for name, found in years.items())
+    columns = [linear["quarters"], linear["months"], *(found["shares"] for found in years.values())]
+    lines = [
+        f"Top-1 / top-3 of NVD's labels. The first two columns: the linear model ({linear['digest'][:12]}, n={linear['n']:,}), the "
+        "shift fitted to three quarters of the window's CVEs, or to other months of it. The others: the encoder "
+        f"({encoder['digest'][:12]}), the shift fitted to {encoder['fitted_on']:,} CVEs of the window, labels of {named}.",
+        "",
+        "| share of the shift | quarters at random | other months | " + " | ".join(years) + " |",
+        "|---|" + "---|" * len(columns),
+    ]
+    for place, row in enumerate(linear["quarters"]):
+        mark = "**" if row["share"] == result["shipped_share"] else ""
+        cells = [f"{each[place]['top1']:.3f} / {each[place]['top3']:.3f}" for each in columns]
+        lines.append(f"| {mark}{row['share']:g}{mark} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

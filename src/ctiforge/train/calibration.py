@@ -12,6 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from ctiforge.models.linear import Calibration, Doubles, Floats
 
 __all__ = [
+    "LASTING",
     "MIN_SHIFT_EXAMPLES",
     "UNCALIBRATED",
     "CalibratedSplit",
@@ -35,7 +36,7 @@ _FOLDS = 4
 _SHIFT_PENALTY = 1e-4
 _SHARPEN = 0.65
 """A temperature below the one that fits best cross-validated better for the shift (docs/lab-log.md)."""
-_LASTING = 0.7
+LASTING = 0.7
 """The share of a fitted shift that is kept: some of it are the vendors and campaigns of those months. Chosen by leaving whole
 months out, and by labels one to four years away (docs/lab-log.md); quarters dealt at random would keep all of it."""
 
@@ -82,12 +83,12 @@ def calibrate_with_shift(scores: Floats, hits: Hits, refit: Callable[[Rows], Flo
     return CalibratedSplit(shifted, hits, calibrated.probabilities, calibrated.calibration, shift)
 
 
-def fit_shift(scores: Floats, hits: Hits) -> Floats:
+def fit_shift(scores: Floats, hits: Hits, lasting: float = LASTING) -> Floats:
     """Return one number a label that moves the scores to the habits of whoever assigned the labels of this split.
 
     The temperature comes first, then the shift by penalised cross-entropy: bias-corrected
-    temperature scaling (Alexandari, Kundaje and Shrikumar 2020, arXiv 1901.06852, section 3). What is returned is the share of
-    it that lasts beyond the months of the split.
+    temperature scaling (Alexandari, Kundaje and Shrikumar 2020, arXiv 1901.06852, section 3). What is returned is the share
+    `lasting` of it, since not all of it holds beyond the months of the split.
     """
     known = hits.any(axis=1)
     given = scores[known].astype(np.float64)
@@ -105,7 +106,7 @@ def fit_shift(scores: Floats, hits: Hits) -> Floats:
     best = minimize_scalar(lambda log_temperature: loss(none, np.exp(log_temperature))[0], bounds=(-4, 4), method="bounded")
     temperature = _SHARPEN * float(np.exp(best.x))
     found = minimize(loss, none, args=(temperature,), jac=True, method="L-BFGS-B", options={"maxiter": 100})
-    shift: Floats = (_LASTING * found.x * temperature).astype(np.float32)
+    shift: Floats = (lasting * found.x * temperature).astype(np.float32)
     return shift
 
 
