@@ -168,20 +168,11 @@ def _blend_method(subject: CardSubject) -> str:
     return (
         f"A blend of two models. `{linear['name']}` answers first; where its probability is below {manifest['sure']:g}, an encoder reads "
         f"the text as well (all but {percent(left)} of the development split), and their log-probabilities are added with weights "
-        f"{_two_weights(manifest['weights'])}{_weights_by_policy(manifest)}. The encoder is {encoder_origin(encoder['recipe'])} "
+        f"{manifest['weights']['linear']:.2f} and {manifest['weights']['encoder']:.2f}. The encoder is {encoder_origin(encoder['recipe'])} "
         f"({base['licence']}, `{base['digest'][:12]}`), fine-tuned in {fit['steps']:,} steps ({fit['device']}, {fit['precision']}), "
         f"{encoder['max_length']} tokens a text, {base['vocabulary']:,} word pieces, weights in 8 bits."
         + cheaper_states(encoder["recipe"])
     )
-
-
-def _weights_by_policy(manifest: Mapping[str, Any]) -> str:
-    found = [f"under policy {policy} {_two_weights(each)}" for policy, each in manifest.get("policy_weights", {}).items()]
-    return f" ({', '.join(found)})" if found else ""
-
-
-def _two_weights(weights: Mapping[str, float]) -> str:
-    return f"{weights['linear']:.2f} and {weights['encoder']:.2f}"
 
 
 def _data(subject: CardSubject) -> list[str]:

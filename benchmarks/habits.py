@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from machine import describe_machine
 
 from ctiforge import __version__
@@ -28,7 +29,7 @@ from ctiforge.core.manifest import git_revision
 from ctiforge.models.encoder import EncoderModel, load_encoder
 from ctiforge.models.linear import Floats
 from ctiforge.sources.cwe import load_catalogue
-from ctiforge.train.calibration import LASTING, Hits, Rows, fit_shift
+from ctiforge.train.calibration import LASTING, Hits, fit_shift
 from ctiforge.train.classifier import WINDOW_SCORES
 from ctiforge.train.development_scores import hit_matrix
 from ctiforge.train.encoder_material import collect_material
@@ -40,6 +41,9 @@ from ctiforge.train.splits import build_examples, split_examples
 RESULTS = Path(__file__).parent / "results" / "habits.json"
 SHARES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 1.0)
 YEARS = {"2017": (2017, 2017), "2018": (2018, 2018), "2019 and 2020": (2019, 2020)}
+Rows = npt.NDArray[np.bool_]
+"""Shape (n,): which examples are meant."""
+
 _QUARTERS, _MIN_MONTH, _AT_ONCE = 4, 200, 256
 
 

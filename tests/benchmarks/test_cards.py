@@ -131,6 +131,8 @@ def render(subject: Any) -> str:
         "CWE-120 Buffer Copy without Checking Size of Input ('Classic Buffer Overflow') | 3 of 12 | CWE-787 (6)",
         "| 6 | more general |",  # CWE-787 is above CWE-121
         "taught the encoder (`000000000000`)",
+        "added with weights 0.52 and 0.61. The encoder is",
+        "`blend-accurate` (`333333333333`) and `blend-student-longer` (`777777777777`), blends of an encoder",
         "Jaccard index of 0.8 or more",
         "more than 50 % stand in one benchmark text",
         "something new | 3 | 3",  # a reason that the script does not know
@@ -173,12 +175,6 @@ def test_numbers_come_from_the_results(blend: Any, card: str, path: tuple[str, .
     place[path[-1]] = value
     assert said not in card
     assert said in render(type(blend)(blend.name, blend.manifest, blend.parts, blend.files, changed))
-
-
-def test_a_policy_s_own_weights_stand_beside_those_of_all(blend: Any, card: str) -> None:
-    assert "with weights 0.52 and 0.61. The encoder" in card
-    blend.manifest["policy_weights"] = {"nvd": {"encoder": 0.37, "linear": 0.28}}
-    assert "with weights 0.52 and 0.61 (under policy nvd 0.28 and 0.37). The encoder" in render(blend)
 
 
 def test_what_was_not_measured_is_not_claimed(blend: Any) -> None:

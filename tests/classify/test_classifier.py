@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,29 +53,6 @@ def test_policy_mitre_never_suggests_a_discouraged_entry(build: Callable[..., Cl
     assert (mitre.abstained, mitre.reason) == (False, None)  # the text points below CWE-119, and MITRE names CWE-787 instead
     assert mitre.suggestions[0].moved_from is not None
     assert mitre.suggestions[0].moved_from.cwe_id == "CWE-119"
-
-
-def test_a_blend_answers_each_policy_by_its_own_weights(tiny_model: Path, tmp_path: Path) -> None:
-    for package in ("onnx", "onnxruntime", "tokenizers"):
-        pytest.importorskip(package)
-    made = runpy.run_path(str(Path(__file__).with_name("tiny_encoder_model.py")))
-    words = ["sql", "injection", "buffer", "login", "overflow"]
-    blend = made["write_blend"](
-        tmp_path / "blend", tiny_model, words, ["CWE-20", "CWE-79", "CWE-89", "CWE-119", "CWE-787"], sure=1.1
-    )
-
-    def ranked(model: Path, policy: str) -> list[tuple[str, float]]:
-        answer = Classifier(model, policy=policy, threshold=0).classify_one("memory buffer overflow in the login")
-        return [(each.cwe_id, each.probability) for each in answer.suggestions]
-
-    before = {policy: ranked(blend, policy) for policy in ("mitre", "nvd")}
-    manifest = orjson.loads((blend / "manifest.json").read_bytes())
-    manifest["policy_weights"] = {"nvd": {"encoder": 0.0, "linear": 1.0}}
-    (blend / "manifest.json").write_bytes(orjson.dumps(manifest))
-    assert ranked(blend, "mitre") == before["mitre"]
-    linear = [cwe_id for cwe_id, _ in ranked(tiny_model, "nvd")]
-    assert [cwe_id for cwe_id, _ in before["nvd"]] != linear
-    assert [cwe_id for cwe_id, _ in ranked(blend, "nvd")] == linear
 
 
 def test_what_no_allowed_entry_answers_is_an_abstention(build: Callable[..., Classifier]) -> None:

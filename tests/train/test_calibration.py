@@ -42,32 +42,3 @@ def test_a_shifted_split_is_judged_by_shifts_fitted_elsewhere() -> None:
     plain = hits[np.arange(len(hits)), scores.argmax(axis=1)].mean()
     shifted = hits[np.arange(len(hits)), calibrated.scores.argmax(axis=1)].mean()
     assert shifted > plain + 0.02
-
-
-def test_scores_that_were_fitted_are_judged_where_they_were_not() -> None:
-    """A fit that remembers every label it has seen gains nothing on the examples that it is judged on."""
-    scores, hits = draw(1200, np.array([1.0, 0.0, 0.0, -1.0]), seed=4)
-    asked: list[np.ndarray] = []
-
-    def remember(rows: np.ndarray) -> np.ndarray:
-        asked.append(rows)
-        remembered: np.ndarray = scores + np.float32(100) * (hits & rows[:, None])
-        return remembered
-
-    everything = remember(np.ones(len(scores), dtype=bool))
-    assert (everything.argmax(axis=1) == hits.argmax(axis=1)).all()
-    asked.clear()
-    calibrated = calibrate_with_shift(everything, hits, remember)
-    judged = ~np.array(asked)
-    assert (judged.sum(axis=0) == 1).all()
-    assert judged.sum(axis=1).tolist() == [300] * 4
-    assert calibrated.scores.max() < 100
-    assert 0.4 < (calibrated.scores.argmax(axis=1) == hits.argmax(axis=1)).mean() < 0.9
-
-
-def test_a_fit_that_learns_nothing_changes_nothing() -> None:
-    scores, hits = draw(800, np.array([1.0, 0.0, -1.0]), seed=5)
-    plain, refitted = calibrate_with_shift(scores, hits), calibrate_with_shift(scores, hits, lambda rows: scores)
-    np.testing.assert_array_equal(plain.scores, refitted.scores)
-    np.testing.assert_array_equal(plain.probabilities, refitted.probabilities)
-    assert (plain.shift, plain.calibration) == (refitted.shift, refitted.calibration)

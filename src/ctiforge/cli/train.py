@@ -230,7 +230,7 @@ def blend(
     name: Annotated[str, typer.Option(help="What the model is called; stands in every prediction.")] = "accurate",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
-    """Blend an encoder with a linear model: weights and calibration from the development splits."""
+    """Blend an encoder with a linear model: weights and calibration from the development split."""
     try:
         from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
         from ctiforge.train.blend import run_train_blend

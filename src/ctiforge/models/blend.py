@@ -1,8 +1,7 @@
 """An encoder and the linear model in one: their log-probabilities are added; where the linear model is sure, it answers alone.
 
-A folder with ``manifest.json`` (labels, the weights of the two, those of a policy that has its own, calibration, what its parts
-are) and the encoder's own folder ``encoder``. The linear model is in the folder ``linear``, or it is a model that ships with
-ctiforge, known by its digest.
+A folder with ``manifest.json`` (labels, the weights of the two, calibration, what its parts are) and the encoder's own folder
+``encoder``. The linear model is in the folder ``linear``, or it is a model that ships with ctiforge, known by its digest.
 """
 
 from __future__ import annotations
@@ -76,18 +75,12 @@ def _over_union(values: Floats, place: npt.NDArray[np.int64], size: int) -> Floa
     return spread
 
 
-def _two_weights(found: Mapping[str, Any]) -> dict[str, float]:
-    return {part: float(found[part]) for part in ("encoder", "linear")}
-
-
 class BlendModel:
     """A loaded blend; attributes and `score` as `ctiforge.models.cwe_model.CweModel` has them.
 
     Attributes:
         encoder, linear: its parts.
         sure: from this probability on, the linear model's answer stands and the encoder is not asked.
-
-    The manifest's ``weights`` hold for each policy that has none of its own in ``policy_weights``, which may be missing.
     """
 
     def __init__(self, manifest: dict[str, Any], digest: str, encoder: EncoderModel, linear: LinearModel) -> None:
@@ -98,9 +91,7 @@ class BlendModel:
         self.encoder = encoder
         self.linear = linear
         self.sure = float(manifest["sure"])
-        self._weights = _two_weights(manifest["weights"])
-        own = dict(manifest.get("policy_weights", {}))
-        self._policy_weights = {policy: _two_weights(weights) for policy, weights in own.items()}
+        self._weights: dict[str, float] = manifest["weights"]
         self._places = Places.of(self.labels, encoder.labels, linear.labels)
         self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
         self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
@@ -115,8 +106,7 @@ class BlendModel:
         encoded = self.encoder.encode([texts[i] for i in asked], states=True)
         if asked.size:
             plain = self.linear.scores(by_ngrams.features)[asked]
-            weights = self._weights if policy is None else self._policy_weights.get(policy, self._weights)
-            scores[asked] = blend_scores(encoded.logits, plain, self._places, weights)
+            scores[asked] = blend_scores(encoded.logits, plain, self._places, self._weights)
             if policy in self._shifts:
                 scores[asked] += self._shifts[policy]
             probabilities[asked] = self._calibrations[policy or "mitre"].probabilities(scores[asked])

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from ctiforge import __version__
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, write_json
 from ctiforge.core.manifest import git_revision, package_versions
 from ctiforge.core.metrics import expected_calibration_error
-from ctiforge.models.blend import BLEND_FORMAT, NEVER_SURE, Places, load_blend
+from ctiforge.models.blend import BLEND_FORMAT, NEVER_SURE, Places, blend_scores, load_blend
 from ctiforge.models.encoder import EncoderModel, load_encoder
 from ctiforge.models.linear import Doubles, Floats, LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
-from ctiforge.train.blend_weights import PartScores, fit_habits, fit_weights
-from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, Hits, calibrate
+from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, Hits, calibrate, calibrate_with_shift
 from ctiforge.train.classifier import WINDOW_SCORES
-from ctiforge.train.development_scores import half_fitted_error, hit_matrix, lowest_threshold, split_scores
+from ctiforge.train.development_scores import half_fitted_error, hit_matrix, lowest_threshold, mean_loss, split_scores
 from ctiforge.train.encoder_material import EncoderMaterial, collect_material
 from ctiforge.train.encoder_recipe import EncoderRecipe
 
@@ -46,6 +46,16 @@ class BlendReport:
     development: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A split as both parts see it: scores over their own labels, and what is right over the blend's K labels."""
+
+    encoder: Floats
+    linear: Floats
+    hits: Hits
+    assigned: list[tuple[str, ...]]
+
+
 def run_train_blend(
     encoder: str | os.PathLike[str],
     linear: str | os.PathLike[str],
@@ -60,8 +70,8 @@ def run_train_blend(
 ) -> BlendReport:
     """Blend two trained models.
 
-    The development split is the encoder's, by its recipe; policy nvd's weights and shift come from the window examples that
-    neither part has learnt (for the linear model: its cross-fitted scores), if these are enough.
+    The development split is the encoder's, by its recipe; policy nvd's shift comes from the window examples that neither part
+    has learnt (for the linear model: its cross-fitted scores).
 
     Args:
         encoder, linear: folders that `ctiforge train` wrote, the linear model's with its folder ``run``.
@@ -87,19 +97,17 @@ def run_train_blend(
     report(f"scoring {len(material.development):,} examples of the development split")
     texts = [each.text for each in material.development]
     assigned = [each.labels for each in material.development]
-    split = PartScores(_encoder_scores(reader, texts), _linear_scores(counter, texts), hit_matrix(labels, assigned), assigned)
-    weights = fit_weights(split, places)
-    own = calibrate(split.blended(places, weights), split.hits)
+    split = _Split(_encoder_scores(reader, texts), _linear_scores(counter, texts), hit_matrix(labels, assigned), assigned)
+    weights = _fit_weights(split, places)
+    scores = blend_scores(split.encoder, split.linear, places, weights)
+    own = calibrate(scores, split.hits)
     window = _window(reader, Path(linear), material, labels)
     nvd = own
-    policy_weights: dict[str, dict[str, float]] = {}
     if window is not None and len(window.hits) >= MIN_SHIFT_EXAMPLES:
         report(f"fitting policy nvd to {len(window.hits):,} examples of NVD's window")
-        habits = fit_habits(window, places)
-        nvd = habits.calibrated
-        policy_weights["nvd"] = habits.weights
+        nvd = calibrate_with_shift(blend_scores(window.encoder, window.linear, places, weights), window.hits)
 
-    alone = np.zeros(own.scores.shape)
+    alone = np.zeros(scores.shape)
     alone[:, places.linear] = counter.probabilities(split.linear, "mitre")
     sure = _choose_sure(alone, own.probabilities, split.hits)
     mixed = np.where(alone.max(axis=1, keepdims=True) >= sure, alone, own.probabilities)
@@ -109,7 +117,6 @@ def run_train_blend(
         "description": "An encoder and the linear model: their log-probabilities are added.",
         "labels": labels,
         "weights": weights,
-        "policy_weights": policy_weights,
         "sure": sure,
         "calibration": {"mitre": asdict(own.calibration), "nvd": asdict(nvd.calibration)},
         "shift": {} if nvd.shift is None else {"nvd": nvd.shift},
@@ -159,7 +166,18 @@ def _linear_scores(model: LinearModel, texts: Sequence[str]) -> Floats:
     return np.concatenate([model.scores(model.features(texts[i : i + _TEXTS])) for i in range(0, len(texts), _TEXTS)])
 
 
-def _window(encoder: EncoderModel, linear: Path, material: EncoderMaterial, labels: Sequence[str]) -> PartScores | None:
+def _fit_weights(split: _Split, places: Places) -> dict[str, float]:
+    """Return the weights of the two parts' log-probabilities that make the development split most likely."""
+
+    def loss(weights: Sequence[float]) -> float:
+        scores = blend_scores(split.encoder, split.linear, places, {"encoder": weights[0], "linear": weights[1]})
+        return mean_loss(scores, split.hits)
+
+    found = minimize(loss, x0=[0.7, 0.7], method="Nelder-Mead", options={"maxiter": 60, "xatol": 1e-3, "fatol": 1e-6})
+    return {"encoder": round(float(found.x[0]), 4), "linear": round(float(found.x[1]), 4)}
+
+
+def _window(encoder: EncoderModel, linear: Path, material: EncoderMaterial, labels: Sequence[str]) -> _Split | None:
     """Return NVD's window examples that neither part has learnt; None where there are none."""
     file = linear / "run" / WINDOW_SCORES
     if not file.is_file():
@@ -173,7 +191,7 @@ def _window(encoder: EncoderModel, linear: Path, material: EncoderMaterial, labe
         return None
     assigned = [each.by_party["nvd"] for each in chosen]
     scores = _encoder_scores(encoder, [each.text for each in chosen])
-    return PartScores(scores, known[[row[each.cve_id] for each in chosen]], hit_matrix(labels, assigned), assigned)
+    return _Split(scores, known[[row[each.cve_id] for each in chosen]], hit_matrix(labels, assigned), assigned)
 
 
 def _choose_sure(alone: Doubles, blended: Doubles, hits: Hits) -> float:
@@ -202,9 +220,7 @@ def _thresholds(
     }
 
 
-def _development(
-    split: PartScores, mixed: Doubles, own: CalibratedSplit, places: Places, labels: Sequence[str]
-) -> dict[str, Any]:
+def _development(split: _Split, mixed: Doubles, own: CalibratedSplit, places: Places, labels: Sequence[str]) -> dict[str, Any]:
     """Return scores of the blend as it answers, and of its parts alone."""
     error = expected_calibration_error(mixed.max(axis=1), _right(mixed, split.hits))
     parts = {}
@@ -218,9 +234,8 @@ def _development(
 
 
 def _window_scores(
-    window: PartScores, nvd: CalibratedSplit, places: Places, labels: Sequence[str], weights: Mapping[str, float]
+    window: _Split, nvd: CalibratedSplit, places: Places, labels: Sequence[str], weights: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return scores of the window by the development split's weights, and by policy nvd's weights and shift, cross-fitted."""
-    plain = window.blended(places, weights)
+    plain = blend_scores(window.encoder, window.linear, places, weights)
     found = {"party": "nvd", "as_it_is": split_scores(plain, window.assigned, labels)}
     return found if nvd.shift is None else found | {"shifted": split_scores(nvd.scores, window.assigned, labels)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ __all__ = [
     "UNCALIBRATED",
     "CalibratedSplit",
     "Hits",
-    "Rows",
     "calibrate",
     "calibrate_with_shift",
     "fit_calibration",
@@ -26,8 +25,6 @@ __all__ = [
 
 Hits = npt.NDArray[np.bool_]
 """Shape (n, K): whether each label is one that the party assigned."""
-Rows = npt.NDArray[np.bool_]
-"""Shape (n,): whether each example of a split is one of those meant."""
 
 UNCALIBRATED = Calibration(temperature=1.0, slope=1.0, intercept=0.0)
 MIN_SHIFT_EXAMPLES = 500
@@ -47,7 +44,7 @@ class CalibratedSplit:
 
     Attributes:
         scores, hits, probabilities: shape (n, K). With a shift, `scores` and `probabilities` are cross-fitted: those of each
-            quarter of the split come from what was fitted on the other three: the shift, and the scores if they were fitted.
+            quarter of the split come from a shift that was fitted on the other three.
         shift: K numbers to add to the scores, fitted on all of the split; None without one.
     """
 
@@ -64,20 +61,12 @@ def calibrate(scores: Floats, hits: Hits) -> CalibratedSplit:
     return CalibratedSplit(scores, hits, calibration.probabilities(scores), calibration)
 
 
-def calibrate_with_shift(scores: Floats, hits: Hits, refit: Callable[[Rows], Floats] | None = None) -> CalibratedSplit:
-    """Fit a shift of the scores and then the calibration of the shifted ones, the latter on cross-fitted scores.
-
-    Args:
-        scores: shape (n, K); what the shift is to be added to.
-        refit: where `scores` come from a fit on this split: returns the scores of the whole split, shape (n, K), that the same
-            fit gives when it learns from these examples alone. None: they owe nothing to the split.
-    """
+def calibrate_with_shift(scores: Floats, hits: Hits) -> CalibratedSplit:
+    """Fit a shift of the scores and then the calibration of the shifted ones, the latter on cross-fitted scores."""
     fold = np.random.default_rng(0).permutation(len(scores)) % _FOLDS
-    shifted = np.empty_like(scores)
+    shifted = scores.copy()
     for each in range(_FOLDS):
-        judged, learnt = fold == each, fold != each
-        given = scores if refit is None else refit(learnt)
-        shifted[judged] = given[judged] + fit_shift(given[learnt], hits[learnt])
+        shifted[fold == each] += fit_shift(scores[fold != each], hits[fold != each])
     calibrated = calibrate(shifted, hits)
     shift = [round(float(value), 4) for value in fit_shift(scores, hits)]
     return CalibratedSplit(shifted, hits, calibrated.probabilities, calibrated.calibration, shift)
