@@ -27,6 +27,7 @@ from ctiforge.models.encoder import load_encoder
 from ctiforge.models.linear import load_linear_model
 from ctiforge.models.loading import load_cwe_model
 from ctiforge.sources.cwe import CweCatalogue
+from ctiforge.train import blend
 from ctiforge.train.blend import BlendReport, run_train_blend
 from ctiforge.train.classifier import run_train_classifier
 from ctiforge.train.descriptions import read_descriptions
@@ -182,6 +183,39 @@ class TestTraining:
         (folder / "manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(InputError, match="learnt from CVEs of the development split"):
             run_train_blend(encoder, folder, corpus.folder, tmp_path / "out", catalogue=catalogue)
+
+
+class TestSure:
+    """Three labels, the first of which is right; `alone` is sure of what is wrong in some texts."""
+
+    @staticmethod
+    def split(n: int, sure: list[float], rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A linear model whose probability is one of `sure` and that has the right label at `rank`; a blend that is right."""
+        hits = np.zeros((n, 5), dtype=bool)
+        hits[:, 0] = True
+        alone = np.tile(np.linspace(0.05, 0.01, 5), (n, 1))
+        alone[:, rank - 1], alone[:, 0] = alone[:, 0], alone[:, rank - 1].copy()
+        first = alone.argmax(axis=1)
+        alone[np.arange(n), first] = np.resize(sure, n)
+        blended = np.tile(np.linspace(0.5, 0.1, 5), (n, 1))
+        return alone, blended, hits
+
+    def test_the_lowest_that_loses_nothing(self) -> None:
+        assert blend._choose_sure(*self.split(40, [0.4, 0.99], rank=1)) == 0.5
+
+    @pytest.mark.parametrize(("rank", "chosen"), [(2, 0.85), (4, 0.85)])
+    def test_rank_1_and_rank_3_count(self, rank: int, chosen: float) -> None:
+        alone, blended, hits = self.split(40, [0.81], rank)
+        fine = self.split(40, [0.95], rank=1)
+        both = [np.concatenate(pair) for pair in zip((alone, blended, hits), fine, strict=True)]
+        assert blend._choose_sure(*both) == chosen
+
+    def test_a_blend_that_only_ranks_the_third_better(self) -> None:
+        alone, blended, hits = self.split(40, [0.81], rank=4)
+        blended[:, 1], blended[:, 0] = 0.5, 0.4  # the right label is second: rank 1 is wrong in both, rank 3 in one
+        fine = self.split(40, [0.95], rank=1)
+        both = [np.concatenate(pair) for pair in zip((alone, blended, hits), fine, strict=True)]
+        assert blend._choose_sure(*both) == 0.85
 
 
 class TestTeacher:
