@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from ctiforge.classify.classifier import bundled_model_path
 from ctiforge.cli.commands import app
 from ctiforge.core.errors import InputError, RecipeError
 from ctiforge.core.files import file_sha256
@@ -114,6 +117,25 @@ class TestClassifier:
         assert "CWE-89" in [each["cwe_id"] for each in answer["suggestions"][:2]]
         assert answer["model"] == "tiny"
         assert answer["model_digest"] in result.stdout
+
+    def test_several_teachers_one_of_them_a_blend_with_a_shipped_part(
+        self, corpus: Path, trained: tuple[Result, Path], repository: Path, tmp_path: Path
+    ) -> None:
+        pytest.importorskip("onnxruntime")
+        module = runpy.run_path(str(repository / "tests" / "train" / "tiny_corpus.py"))
+        data = shutil.copytree(corpus, tmp_path / "data")
+        with (data / "feeds" / "records.jsonl").open("a") as file:
+            for i in range(30):
+                text = f"SQL injection in Frobnicator {i} lets attackers run database queries through the search box."
+                file.write(json.dumps(module["record"](f"CVE-2099-{70_000 + i}", text, date(2099, 2, 1), None)) + "\n")
+        (data / "recipe.yaml").write_text((data / "recipe.yaml").read_text() + "teacher: {since: 2099-01-01}\n")
+        teachers = [trained[1], bundled_model_path("accurate")]
+        named = [word for each in teachers for word in ("--teacher", each)]
+        said = output("classifier", "--recipe", data / "recipe.yaml", "--data", data, "--out", tmp_path / "out", *named)
+        assert "4 labels" in said
+        manifest = json.loads((tmp_path / "out" / "manifest.json").read_bytes())
+        assert [each["digest"] for each in manifest["teachers"]] == [file_sha256(each / "manifest.json") for each in teachers]
+        assert manifest["examples"]["taught"] >= 30
 
     def test_user_errors(self, corpus: Path, tmp_path: Path) -> None:
         result = run("classifier", "--recipe", corpus / "recipe.yaml", "--data", tmp_path, "--out", tmp_path / "out")
