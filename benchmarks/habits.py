@@ -5,9 +5,9 @@
 DIR holds the files named in the recipes; runs/fast is what `ctiforge train classifier` wrote, with its folder `run`: in it are
 scores of NVD's window by models that have not learnt the scored example. Writes benchmarks/results/habits.json.
 
-Three ways to judge: the usual one (quarters of the window dealt at random), whole months left out or learnt alone, and, by the
-shipped model's encoder, NVD's labels of years before the window for CVEs that the encoder has not learnt. No benchmark item is
-read: they are left out of all of it.
+Three ways to judge: the usual one (quarters of the window dealt at random); whole months left out or learnt alone; and, by the
+shipped model's encoder, between the window and NVD's labels of years before it, in both directions, for CVEs that the encoder
+has not learnt. No benchmark item is read: they are left out of all of it.
 """
 
 from __future__ import annotations
@@ -103,17 +103,31 @@ def _by_month(examples: Sequence[Example]) -> Iterator[tuple[Rows, Rows]]:
 def _encoder(
     model: EncoderModel, window: Sequence[Example], labelled: Sequence[Example], learnt: Sequence[Example]
 ) -> dict[str, Any]:
-    """Judge NVD's older labels by shifts fitted to the half of the window that the encoder has not learnt."""
-    shift_scores, shift_hits = _scored(model, window)
+    """Judge NVD's older labels by a shift of the half of the window that the encoder has not learnt, and that half by
+    one fitted to the older labels."""
+    window_scores, window_hits = _scored(model, window)
     known = {each.cve_id for each in learnt}
     found = {}
+    older: list[tuple[Floats, Hits]] = []
     for name, (first, last) in YEARS.items():
-        older = [each for each in labelled if first <= each.day.year <= last and each.cve_id not in known]
-        scores, hits = _scored(model, older)
-        scores, hits = np.concatenate([shift_scores, scores]), np.concatenate([shift_hits, hits])
-        fitted = np.arange(len(scores)) < len(window)
-        found[name] = {"n": len(older), "shares": _judge(scores, hits, [(fitted, ~fitted)])}
-    return {"digest": model.digest, "fitted_on": len(window), "years": found}
+        examples = [each for each in labelled if first <= each.day.year <= last and each.cve_id not in known]
+        older.append(_scored(model, examples))
+        shares = _judge_others((window_scores, window_hits), older[-1])
+        found[name] = {"n": len(examples), "shares": shares}
+    scores, hits = (np.concatenate(parts) for parts in zip(*older, strict=True))
+    forward = _judge_others((scores, hits), (window_scores, window_hits))
+    return {
+        "digest": model.digest,
+        "window": len(window),
+        "years": found,
+        "forward": {"fitted_on": len(scores), "shares": forward},
+    }
+
+
+def _judge_others(learnt: tuple[Floats, Hits], judged: tuple[Floats, Hits]) -> list[dict[str, float]]:
+    scores, hits = (np.concatenate(pair) for pair in zip(learnt, judged, strict=True))
+    first = np.arange(len(scores)) < len(learnt[0])
+    return _judge(scores, hits, [(first, ~first)])
 
 
 def _scored(model: EncoderModel, examples: Sequence[Example]) -> tuple[Floats, Hits]:

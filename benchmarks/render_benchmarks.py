@@ -199,13 +199,21 @@ def _habits(result: dict[str, Any]) -> str:
     linear, encoder = result["linear"], result["encoder"]
     years = encoder["years"]
     named = ", ".join(f"{name} (n={found['n']:,})" for name, found in years.items())
-    columns = [linear["quarters"], linear["months"], *(found["shares"] for found in years.values())]
+    columns = [
+        linear["quarters"],
+        linear["months"],
+        *(found["shares"] for found in years.values()),
+        encoder["forward"]["shares"],
+    ]
     lines = [
         f"Top-1 / top-3 of NVD's labels. The first two columns: the linear model ({linear['digest'][:12]}, n={linear['n']:,}), the "
         "shift fitted to three quarters of the window's CVEs, or to other months of it. The others: the encoder "
-        f"({encoder['digest'][:12]}), the shift fitted to {encoder['fitted_on']:,} CVEs of the window, labels of {named}.",
+        f"({encoder['digest'][:12]}), the shift fitted to {encoder['window']:,} CVEs of the window, labels of {named}; last the "
+        "other way round.",
         "",
-        "| share of the shift | quarters at random | other months | " + " | ".join(years) + " |",
+        "| share of the shift | quarters at random | other months | "
+        + " | ".join(years)
+        + " | the window, by those years' shift |",
         "|---|" + "---|" * len(columns),
     ]
     for place, row in enumerate(linear["quarters"]):
