@@ -1,5 +1,7 @@
 """Measure how long NVD's habits last: how much of a shift that was fitted to some months helps with the labels of others.
 
+It is judged without and with the traits of the labels that decide whether NVD uses them.
+
     .venv/bin/python benchmarks/habits.py --data DIR --linear runs/fast
 
 DIR holds the files named in the recipes; runs/fast is what `ctiforge train classifier` wrote, with its folder `run`: in it are
@@ -29,7 +31,7 @@ from ctiforge.core.manifest import git_revision
 from ctiforge.models.encoder import EncoderModel, load_encoder
 from ctiforge.models.linear import Floats
 from ctiforge.sources.cwe import load_catalogue
-from ctiforge.train.calibration import LASTING, Hits, fit_shift
+from ctiforge.train.calibration import LASTING, Hits, fit_shift, label_traits
 from ctiforge.train.classifier import WINDOW_SCORES
 from ctiforge.train.development_scores import hit_matrix
 from ctiforge.train.encoder_material import collect_material
@@ -39,7 +41,7 @@ from ctiforge.train.recipe import load_recipe
 from ctiforge.train.splits import build_examples, split_examples
 
 RESULTS = Path(__file__).parent / "results" / "habits.json"
-SHARES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 1.0)
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 YEARS = {"2017": (2017, 2017), "2018": (2018, 2018), "2019 and 2020": (2019, 2020)}
 Rows = npt.NDArray[np.bool_]
 """Shape (n,): which examples are meant."""
@@ -61,7 +63,7 @@ def main() -> None:
     material = collect_material(EncoderRecipe.model_validate(encoder.manifest["recipe"]), arguments.data, catalogue)
     unseen = [each for i in material.unseen_by(None) if "nvd" in (each := material.windows[i].example).by_party]
     result = {
-        "what": "top-1 and top-3 of NVD's labels, by the share of the fitted shift that is added",
+        "what": "top-1 and top-3 of NVD's labels, without and with traits of labels, by the share of the shift beyond them",
         "linear": _linear(arguments.linear, {each.cve_id: each for within in split.windows for each in within}),
         "encoder": _encoder(encoder, unseen, [each for each in split.train if each.party == "nvd"], material.train),
         "shipped_share": LASTING,
@@ -80,13 +82,14 @@ def _linear(folder: Path, window: dict[str, Example]) -> dict[str, Any]:
     with np.load(folder / "run" / WINDOW_SCORES, allow_pickle=False) as arrays:
         cve_ids, labels, scores = (arrays[name] for name in ("cve_ids", "labels", "scores"))
     examples = [window[str(cve_id)] for cve_id in cve_ids]
-    hits = hit_matrix([str(each) for each in labels], [each.by_party["nvd"] for each in examples])
+    names = [str(each) for each in labels]
+    hits = hit_matrix(names, [each.by_party["nvd"] for each in examples])
     fold = np.random.default_rng(0).permutation(len(examples)) % _QUARTERS
     return {
         "digest": file_sha256(folder / "manifest.json"),
         "n": len(examples),
-        "quarters": _judge(scores, hits, [(fold != each, fold == each) for each in range(_QUARTERS)]),
-        "months": _judge(scores, hits, list(_by_month(examples))),
+        "quarters": _judge(names, scores, hits, [(fold != each, fold == each) for each in range(_QUARTERS)]),
+        "months": _judge(names, scores, hits, list(_by_month(examples))),
     }
 
 
@@ -112,10 +115,10 @@ def _encoder(
     for name, (first, last) in YEARS.items():
         examples = [each for each in labelled if first <= each.day.year <= last and each.cve_id not in known]
         older.append(_scored(model, examples))
-        shares = _judge_others((window_scores, window_hits), older[-1])
+        shares = _judge_others(model.labels, (window_scores, window_hits), older[-1])
         found[name] = {"n": len(examples), "shares": shares}
     scores, hits = (np.concatenate(parts) for parts in zip(*older, strict=True))
-    forward = _judge_others((scores, hits), (window_scores, window_hits))
+    forward = _judge_others(model.labels, (scores, hits), (window_scores, window_hits))
     return {
         "digest": model.digest,
         "window": len(window),
@@ -124,10 +127,10 @@ def _encoder(
     }
 
 
-def _judge_others(learnt: tuple[Floats, Hits], judged: tuple[Floats, Hits]) -> list[dict[str, float]]:
+def _judge_others(labels: Sequence[str], learnt: tuple[Floats, Hits], judged: tuple[Floats, Hits]) -> dict[str, Any]:
     scores, hits = (np.concatenate(pair) for pair in zip(learnt, judged, strict=True))
     first = np.arange(len(scores)) < len(learnt[0])
-    return _judge(scores, hits, [(first, ~first)])
+    return _judge(labels, scores, hits, [(first, ~first)])
 
 
 def _scored(model: EncoderModel, examples: Sequence[Example]) -> tuple[Floats, Hits]:
@@ -136,15 +139,19 @@ def _scored(model: EncoderModel, examples: Sequence[Example]) -> tuple[Floats, H
     return scores, hit_matrix(model.labels, [each.by_party["nvd"] for each in examples])
 
 
-def _judge(scores: Floats, hits: Hits, ways: Sequence[tuple[Rows, Rows]]) -> list[dict[str, float]]:
-    """Return the mean scores over `ways` to learn some examples and to judge others."""
-    fitted = [(fit_shift(scores[learnt], hits[learnt], lasting=1.0), judged) for learnt, judged in ways]
-    found = []
-    for share in SHARES:
-        ranks = np.array([_top(scores[judged] + np.float32(share) * shift, hits[judged]) for shift, judged in fitted]).mean(
-            axis=0
-        )
-        found.append({"share": share, "top1": round(float(ranks[0]), 4), "top3": round(float(ranks[1]), 4)})
+def _judge(labels: Sequence[str], scores: Floats, hits: Hits, ways: Sequence[tuple[Rows, Rows]]) -> dict[str, Any]:
+    """Return the mean scores over `ways` to learn some examples and to judge others, without and with the labels' traits."""
+    traits = label_traits(labels, load_catalogue())
+    found = {}
+    for name, used in (("without_traits", traits[:0]), ("with_traits", traits)):
+        fitted = [[fit_shift(scores[learnt], hits[learnt], used, share) for share in (0.0, 1.0)] for learnt, _ in ways]
+        rows = []
+        for share in SHARES:
+            shifts = [none + np.float32(share) * (everything - none) for none, everything in fitted]
+            ranks = [_top(scores[judged] + shift, hits[judged]) for shift, (_, judged) in zip(shifts, ways, strict=True)]
+            top1, top3 = np.array(ranks).mean(axis=0)
+            rows.append({"share": share, "top1": round(float(top1), 4), "top3": round(float(top3), 4)})
+        found[name] = rows
     return found
 
 

@@ -211,15 +211,17 @@ def _habits(result: dict[str, Any]) -> str:
         f"({encoder['digest'][:12]}), the shift fitted to {encoder['window']:,} CVEs of the window, labels of {named}; last the "
         "other way round.",
         "",
-        "| share of the shift | quarters at random | other months | "
+        "| traits of the labels | share of the shift beyond them | quarters at random | other months | "
         + " | ".join(years)
         + " | the window, by those years' shift |",
-        "|---|" + "---|" * len(columns),
+        "|---|---|" + "---|" * len(columns),
     ]
-    for place, row in enumerate(linear["quarters"]):
-        mark = "**" if row["share"] == result["shipped_share"] else ""
-        cells = [f"{each[place]['top1']:.3f} / {each[place]['top3']:.3f}" for each in columns]
-        lines.append(f"| {mark}{row['share']:g}{mark} | {' | '.join(cells)} |")
+    for traits, said in (("without_traits", ""), ("with_traits", "yes")):
+        for place, row in enumerate(linear["quarters"][traits]):
+            shipped = traits == "with_traits" and row["share"] == result["shipped_share"]
+            cells = [f"{each[traits][place]['top1']:.3f} / {each[traits][place]['top3']:.3f}" for each in columns]
+            share = f"**{row['share']:g}**" if shipped else f"{row['share']:g}"
+            lines.append(f"| {said} | {share} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

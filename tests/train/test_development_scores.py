@@ -57,7 +57,7 @@ def scored() -> tuple[np.ndarray, list[tuple[str, ...]]]:
 def test_policy_nvd_follows_the_window(scored: tuple[np.ndarray, list[tuple[str, ...]]], catalogue: CweCatalogue) -> None:
     scores, assigned = scored
     window = ScoredWindow(Window(party="nvd", since=date(2021, 1, 1), until=date(2022, 1, 1)), scores, assigned)
-    found = window_scores(window, LABELS)
+    found = window_scores(window, LABELS, catalogue)
     assert found["shifted_top1"] > found["top1"] + 0.05
     settings = calibration_settings(scores, assigned, [window], LABELS, catalogue, 0.6)
     shift = settings["shift"]["nvd"]
@@ -73,5 +73,5 @@ def test_policy_nvd_follows_the_window(scored: tuple[np.ndarray, list[tuple[str,
 def test_a_small_window_fits_no_shift(scored: tuple[np.ndarray, list[tuple[str, ...]]], catalogue: CweCatalogue) -> None:
     scores, assigned = scored
     window = ScoredWindow(Window(party="nvd", since=date(2021, 1, 1), until=date(2022, 1, 1)), scores[:400], assigned[:400])
-    assert "shifted_top1" not in window_scores(window, LABELS)
+    assert "shifted_top1" not in window_scores(window, LABELS, catalogue)
     assert calibration_settings(scores, assigned, [window], LABELS, catalogue, 0.6)["shift"] == {}

@@ -21,7 +21,7 @@ from ctiforge.models.blend import BLEND_FORMAT, NEVER_SURE, Places, blend_scores
 from ctiforge.models.encoder import EncoderModel, load_encoder
 from ctiforge.models.linear import Doubles, Floats, LinearModel, load_linear_model
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue
-from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, Hits, calibrate, calibrate_with_shift
+from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, Hits, calibrate, calibrate_with_shift, label_traits
 from ctiforge.train.classifier import WINDOW_SCORES
 from ctiforge.train.development_scores import half_fitted_error, hit_matrix, lowest_threshold, mean_loss, split_scores
 from ctiforge.train.encoder_material import EncoderMaterial, collect_material
@@ -106,7 +106,8 @@ def run_train_blend(
     nvd = own
     if window is not None and len(window.hits) >= MIN_SHIFT_EXAMPLES:
         report(f"fitting policy nvd to {len(window.hits):,} examples of NVD's window")
-        nvd = calibrate_with_shift(blend_scores(window.encoder, window.linear, places, weights), window.hits)
+        unseen = blend_scores(window.encoder, window.linear, places, weights)
+        nvd = calibrate_with_shift(unseen, window.hits, label_traits(labels, catalogue))
 
     alone = np.zeros(scores.shape)
     alone[:, places.linear] = counter.probabilities(split.linear, "mitre")

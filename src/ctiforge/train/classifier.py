@@ -40,6 +40,7 @@ from ctiforge.train.calibration import (
     CalibratedSplit,
     calibrate,
     calibrate_with_shift,
+    label_traits,
 )
 from ctiforge.train.development_scores import half_fitted_error, hit_matrix, lowest_threshold
 from ctiforge.train.distillation import teach
@@ -155,7 +156,8 @@ def run_train_classifier(
     report("calibrating on the development splits")
     draft = LinearModel(_settings(recipe, labels), "", vocabulary, weights)
     own = calibrate(_scores(draft, split.development), hit_matrix(labels, [example.labels for example in split.development]))
-    nvd = _nvd_habits(windows) or own
+    traits = label_traits(labels, catalogue)
+    nvd = _nvd_habits(windows, traits) or own
     settings = _settings(recipe, labels) | {
         "calibration": {"mitre": asdict(own.calibration), "nvd": asdict(nvd.calibration)},
         "shift": {} if nvd.shift is None else {"nvd": nvd.shift},
@@ -178,7 +180,7 @@ def run_train_classifier(
             "expected_calibration_error_15_bins": round(development.calibration_error, 4),
             "half_fitted_calibration_error": round(half_fitted_error(own.scores, own.hits), 4),
         },
-        "windows": [_window_scores(window) for window in windows],
+        "windows": [_window_scores(window, traits) for window in windows],
         "data": _provenance(recipe, Path(data)),
         "left_out": dict(sorted(collected.left_out.items())),
         "examples": {
@@ -342,15 +344,16 @@ def _write_windows(
     write_bytes(file, buffer.getvalue())
 
 
-def _nvd_habits(windows: Sequence[_WindowResult]) -> CalibratedSplit | None:
+def _nvd_habits(windows: Sequence[_WindowResult], traits: Doubles) -> CalibratedSplit | None:
     """Return the calibration by NVD's habits, if the recipe has windows for it with enough examples."""
     chosen = [result for result in windows if result.window.party == "nvd" and result.window.fit_shift]
     if sum(len(result.scores) for result in chosen) < MIN_SHIFT_EXAMPLES:
         return None
-    return calibrate_with_shift(np.concatenate([r.scores for r in chosen]), np.concatenate([r.hits for r in chosen]))
+    scores, hits = np.concatenate([r.scores for r in chosen]), np.concatenate([r.hits for r in chosen])
+    return calibrate_with_shift(scores, hits, traits)
 
 
-def _window_scores(result: _WindowResult) -> dict[str, Any]:
+def _window_scores(result: _WindowResult, traits: Doubles) -> dict[str, Any]:
     """Return the settings and scores of a window, as it is and with a shift fitted on other parts of the same window."""
     found = result.window.model_dump(mode="json") | {"n": len(result.scores)}
     if not len(result.scores):
@@ -358,7 +361,7 @@ def _window_scores(result: _WindowResult) -> dict[str, Any]:
     plain = _development_scores(UNCALIBRATED.probabilities(result.scores), result.hits)
     found |= {"top1": round(plain.top1, 4), "top3": round(plain.top3, 4)}
     if len(result.scores) >= MIN_SHIFT_EXAMPLES:
-        calibrated = calibrate_with_shift(result.scores, result.hits)
+        calibrated = calibrate_with_shift(result.scores, result.hits, traits)
         shifted = _development_scores(calibrated.probabilities, calibrated.hits)
         found |= {
             "shifted_top1": round(shifted.top1, 4),

@@ -18,6 +18,7 @@ from ctiforge.train.calibration import (
     calibrate,
     calibrate_with_shift,
     fit_calibration,
+    label_traits,
 )
 from ctiforge.train.recipe import Window
 
@@ -94,12 +95,12 @@ def split_scores(scores: Floats, assigned: Sequence[tuple[str, ...]], labels: Se
     return {"n": len(scores), **{name: round(value, 4) for name, value in found.items()}, "macro_f1_labels": counted}
 
 
-def window_scores(scored: ScoredWindow, labels: Sequence[str]) -> dict[str, Any]:
+def window_scores(scored: ScoredWindow, labels: Sequence[str], catalogue: CweCatalogue) -> dict[str, Any]:
     """Return the settings and scores of a window: as it is, and with a shift fitted on other parts of the same window."""
     found = scored.window.model_dump(mode="json") | split_scores(scored.scores, scored.assigned, labels)
     if len(scored.scores) < MIN_SHIFT_EXAMPLES:
         return found
-    shifted = calibrate_with_shift(scored.scores, hit_matrix(labels, scored.assigned))
+    shifted = calibrate_with_shift(scored.scores, hit_matrix(labels, scored.assigned), label_traits(labels, catalogue))
     scores = split_scores(shifted.scores, scored.assigned, labels)
     error = expected_calibration_error(*_top1(shifted.probabilities, shifted.hits))
     return found | {
@@ -127,7 +128,8 @@ def calibration_settings(
     nvd = own
     if sum(len(each.scores) for each in chosen) >= MIN_SHIFT_EXAMPLES:
         scores = np.concatenate([each.scores for each in chosen])
-        nvd = calibrate_with_shift(scores, np.concatenate([hit_matrix(labels, each.assigned) for each in chosen]))
+        hits = np.concatenate([hit_matrix(labels, each.assigned) for each in chosen])
+        nvd = calibrate_with_shift(scores, hits, label_traits(labels, catalogue))
     offered = np.array([catalogue.is_suggestable(label) for label in labels])
     error = expected_calibration_error(*_top1(own.probabilities, own.hits))
     return {

@@ -111,7 +111,7 @@ def write_encoder(
             "right": "one of the entries that the preferred party assigned",
             "model": INT8,
         },
-        "windows": [window_scores(window, labels) for window in windows],
+        "windows": [window_scores(window, labels, catalogue) for window in windows],
         "export": export | {"int8_bytes": (out / INT8).stat().st_size, "fp32_bytes": (out / FP32).stat().st_size},
         "left_out": dict(sorted(material.left_out.items())),
         "examples": {
