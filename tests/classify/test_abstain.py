@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ctiforge.classify.abstain import is_vague, looks_english
+from ctiforge.classify.abstain import is_unspecified, is_vague, looks_english
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,17 @@ def test_other_languages_do_not(text: str) -> None:
 )
 def test_vague_texts(text: str, vague: bool) -> None:
     assert is_vague(text) is vague
+
+
+@pytest.mark.parametrize(
+    ("text", "unspecified"),
+    [
+        ("Unspecified vulnerability in Ferrule Suite before 12.0.3 has unknown impact and attack vectors.", True),
+        ("Multiple unspecified vulnerabilities in Ferrule Suite.", True),
+        ("An unknown vulnerability in Ferrule Suite.", True),
+        ("A buffer overflow in Ferrule Suite allows attackers to have an unspecified impact via unknown vectors.", False),
+        ("", False),
+    ],
+)
+def test_a_vulnerability_that_is_unspecified_as_a_whole(text: str, unspecified: bool) -> None:
+    assert is_unspecified(text) is unspecified

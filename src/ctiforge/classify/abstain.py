@@ -11,7 +11,7 @@ from typing import Final
 from ctiforge.classify.prediction import AbstainReason
 from ctiforge.core.advisory import Advisory
 
-__all__ = ["is_vague", "looks_english", "missing_text_reason"]
+__all__ = ["is_unspecified", "is_vague", "looks_english", "missing_text_reason"]
 
 _WORD = re.compile(r"[^\W\d_]+")
 _NOT_LATIN = re.compile(r"[^\W\d_\u0000-\u024f]")
@@ -38,6 +38,7 @@ _VAGUE = re.compile(
     r"|(?:has been |was |is )?reserved by an organization",
     re.IGNORECASE,
 )
+_UNSPECIFIED = re.compile(r"\b(?:unspecified|unknown) vulnerabilit", re.IGNORECASE)
 
 
 def looks_english(text: str) -> bool:
@@ -59,6 +60,11 @@ def looks_english(text: str) -> bool:
 def is_vague(text: str) -> bool:
     """Tell whether `text` says of itself that it leaves out what went wrong (``unspecified vulnerability``)."""
     return _VAGUE.search(text) is not None
+
+
+def is_unspecified(text: str) -> bool:
+    """Tell whether `text` calls the whole vulnerability unspecified or unknown: which weakness it is cannot be in it."""
+    return _UNSPECIFIED.search(text) is not None
 
 
 def missing_text_reason(advisory: Advisory) -> AbstainReason:

@@ -14,7 +14,7 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from ctiforge.classify.abstain import is_vague, looks_english, missing_text_reason
+from ctiforge.classify.abstain import is_unspecified, is_vague, looks_english, missing_text_reason
 from ctiforge.classify.chains import ChainFinder
 from ctiforge.classify.evidence import STRONGEST_PARTS, evidence_spans
 from ctiforge.classify.moves import PreferenceMoves, ViewMoves, find_view
@@ -232,7 +232,7 @@ class Classifier:
         if best >= self.threshold:
             return None
         if discouraged >= self.threshold:
-            return "only_discouraged"
+            return "low_information" if is_unspecified(evaluated.text) else "only_discouraged"
         return "low_information" if is_vague(evaluated.text) else "low_probability"
 
     def _evidence(self, drafts: list[_Draft], scored: ScoredTexts) -> dict[tuple[int, int], tuple[EvidenceSpan, ...]]:
