@@ -190,7 +190,7 @@ def check_csv(text: str) -> list[dict[str, str]]:
 
 def check_lines(text: str) -> list[Any]:
     """Read lines of JSON that this program reads itself, as they were."""
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 NEEDING_SCHEMAS: dict[str, Callable[[str, Path], Any]] = {"csaf": check_csaf, "sarif": check_sarif}
