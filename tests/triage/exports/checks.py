@@ -87,7 +87,7 @@ def _document(text: str) -> Any:
 
 
 def check_cve_adp(text: str) -> list[Any]:
-    records = [_document(line) for line in text.splitlines()]
+    records = [_document(line) for line in text.split("\n") if line]
     for record in records:
         (container,) = record["containers"]["adp"]
         _adp_validator().validate(container)
