@@ -63,6 +63,40 @@ def blended(
     return run_train_blend(encoder, model.report.folder, corpus.folder, out, catalogue=catalogue, threads=1)
 
 
+@pytest.fixture(scope="module")
+def windowed(
+    encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, Path]:
+    """The encoder, a linear model cross-fitted on a window of 120 CVEs of NVD's that the encoder has not learnt, their data."""
+    out = tmp_path_factory.mktemp("windowed")
+    data = shutil.copytree(corpus.folder, out / "data")
+    rng, golds = random.Random(5), ["CWE-22", "CWE-79", "CWE-89", "CWE-787"]
+    told = [golds[i % 4] for i in range(120)]
+    texts = [f"{corpus.module['sentence'](gold, rng)} Seen at unit {i}." for i, gold in enumerate(told)]
+    records = [corpus.module["record"](f"CVE-2099-{40_000 + i}", text, date(2099, 5, 1), None) for i, text in enumerate(texts)]
+    labels = ["CWE-79" if i % 3 == 0 and gold == "CWE-89" else gold for i, gold in enumerate(told)]
+    pairs = [{"prompt": f"Text: {text}", "response": f"It is {label}"} for text, label in zip(texts, labels, strict=True)]
+    for name, lines in (("window.jsonl", records), ("pairs.jsonl", pairs)):
+        (data / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def with_window(recipe: dict[str, Any]) -> dict[str, Any]:
+        window = {"party": "nvd", "since": "2099-04-01", "until": "2099-06-01"}
+        return recipe | {
+            "sources": [*recipe["sources"], {"path": "window.jsonl", "licence": "CC0-1.0"}],
+            "instructions": [{"path": "pairs.jsonl", "licence": "CC0-1.0", "party": "nvd", "text_after": "Text:"}],
+            "party_order": ["cna", "adp", "nvd"],
+            "split": recipe["split"] | {"windows": [window]},
+        }
+
+    recipe = type(corpus.recipe).model_validate(with_window(corpus.recipe.model_dump(mode="json")))
+    linear = run_train_classifier(recipe, data, out / "linear", catalogue=catalogue).folder
+    reader = shutil.copytree(encoder, out / "encoder")
+    manifest = json.loads((reader / "manifest.json").read_bytes())
+    manifest["recipe"] = with_window(manifest["recipe"]) | {"shift": {"fit": "window", "window_share": 1.0}}
+    (reader / "manifest.json").write_text(json.dumps(manifest))
+    return reader, linear, data
+
+
 @pytest.fixture
 def loaded(blended: BlendReport) -> BlendModel:
     return load_blend(blended.folder, {})
@@ -183,6 +217,48 @@ class TestTraining:
         (folder / "manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(InputError, match="learnt from CVEs of the development split"):
             run_train_blend(encoder, folder, corpus.folder, tmp_path / "out", catalogue=catalogue)
+
+
+class TestWindow:
+    def test_too_small_a_window_gives_policy_nvd_nothing_of_its_own(
+        self, windowed: tuple[Path, Path, Path], catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        made = run_train_blend(*windowed, tmp_path / "blend", catalogue=catalogue, threads=1)
+        manifest = json.loads((made.folder / "manifest.json").read_bytes())
+        assert manifest["shift"] == {}
+        assert manifest["calibration"]["nvd"] == manifest["calibration"]["mitre"]
+        assert [set(each) for each in manifest["windows"]] == [{"party", "as_it_is"}]
+
+    def test_policy_nvd_gets_a_shift_and_a_calibration_of_its_window(
+        self, windowed: tuple[Path, Path, Path], catalogue: CweCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blend, "MIN_SHIFT_EXAMPLES", 100)
+        made = run_train_blend(*windowed, tmp_path / "blend", catalogue=catalogue, threads=1)
+        manifest = json.loads((made.folder / "manifest.json").read_bytes())
+        weights = manifest["weights"]
+        assert manifest["calibration"]["nvd"] != manifest["calibration"]["mitre"]
+        (window,) = manifest["windows"]
+        assert window["as_it_is"]["n"] == window["shifted"]["n"] == 120
+
+        model = load_blend(made.folder, {})
+        model.sure = NEVER_SURE
+        places = Places.of(model.labels, model.encoder.labels, model.linear.labels)
+        seen = (model.encoder.encode(TEXTS).logits, model.linear.score(TEXTS).scores, places)
+        np.testing.assert_allclose(model.score(TEXTS, "mitre").scores, blend_scores(*seen, weights), atol=1e-5)
+        shift = np.array(manifest["shift"]["nvd"], np.float32)
+        np.testing.assert_allclose(model.score(TEXTS, "nvd").scores, blend_scores(*seen, weights) + shift, atol=1e-5)
+
+
+@pytest.mark.parametrize(("encoder", "linear"), [(1.0, 0.0), (0.0, 1.0), (0.4, 0.8)])
+def test_the_weights_that_made_the_labels_are_found(encoder: float, linear: float) -> None:
+    labels = ["CWE-22", "CWE-79", "CWE-89", "CWE-787"]
+    places = Places.of(labels, labels[:3], labels)
+    rng = np.random.default_rng(2)
+    scores = [rng.normal(scale=2, size=(3000, k)).astype(np.float32) for k in (3, 4)]
+    odds = np.exp(blend_scores(*scores, places, {"encoder": encoder, "linear": linear}))
+    drawn = [int(rng.choice(4, p=row / row.sum())) for row in odds]
+    found = blend._fit_weights(blend._Split(*scores, np.eye(4, dtype=bool)[drawn], [(labels[i],) for i in drawn]), places)
+    assert found == {"encoder": pytest.approx(encoder, abs=0.08), "linear": pytest.approx(linear, abs=0.08)}
 
 
 class TestSure:

@@ -73,3 +73,15 @@ def test_a_shifted_split_is_judged_by_shifts_fitted_elsewhere() -> None:
     plain = hits[np.arange(len(hits)), scores.argmax(axis=1)].mean()
     shifted = hits[np.arange(len(hits)), calibrated.scores.argmax(axis=1)].mean()
     assert shifted > plain + 0.02
+
+
+def test_an_example_s_own_label_decides_nothing_of_how_it_is_judged() -> None:
+    scores, hits = draw(400, np.array([1.0, 0.0, 0.0, -1.0]), seed=4)
+    before = calibrate_with_shift(scores, hits, NO_TRAITS)
+    changed = hits.copy()
+    changed[7] = np.roll(hits[7], 1)
+    after = calibrate_with_shift(scores, changed, NO_TRAITS)
+    same = (after.scores == before.scores).all(axis=1)
+    assert same[7]
+    assert same.sum() == 100  # its quarter
+    assert after.shift != before.shift

@@ -91,7 +91,7 @@ class BlendModel:
         self.encoder = encoder
         self.linear = linear
         self.sure = float(manifest["sure"])
-        self._weights: dict[str, float] = manifest["weights"]
+        self._weights = {part: float(manifest["weights"][part]) for part in ("encoder", "linear")}
         self._places = Places.of(self.labels, encoder.labels, linear.labels)
         self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
         self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
