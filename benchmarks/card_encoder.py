@@ -11,7 +11,7 @@ from ctiforge.train.encoder_recipe import load_encoder_recipe
 __all__ = ["cheaper_states", "encoder_commands", "encoder_origin", "linear_commands"]
 
 _RUNS = "runs/"
-_FIRST = "runs/first"
+_FIRST, _SAID = "runs/first", "runs/said"
 
 
 def encoder_origin(recipe: Mapping[str, Any]) -> str:
@@ -29,18 +29,29 @@ def cheaper_states(recipe: Mapping[str, Any]) -> str:
     return f" Neighbouring states become one {places}, so that a text costs less ([training](../training-encoder.md))."
 
 
-def encoder_commands(recipe: Mapping[str, Any]) -> list[str]:
-    """Return the commands that lead to an encoder: its teacher, the trainings that it goes on from, its own."""
+def encoder_commands(recipe: Mapping[str, Any], blends: Sequence[str] = ()) -> list[str]:
+    """Return the commands that lead to an encoder: its teacher, the trainings that it goes on from, its own.
+
+    Args:
+        blends: names of the models that alone teach where a recipe learns from nothing else; those of `linear_commands`.
+    """
+    commands = []
     trainings = list(_trainings(recipe))
-    commands = [
-        f"ctiforge train encoder --recipe encoder-{each['name']}"
-        + (" --teacher runs/teacher/teacher.npz" if each.get("teacher") else "")
-        + f" --data DIR --out {_RUNS}{each['name']}"
-        for each in reversed(trainings)
-    ]
     if any(each.get("teacher") for each in trainings):
-        teacher = f"ctiforge train teacher --recipe encoder-teacher-minilm --beside {_FIRST} --data DIR --out runs/teacher"
-        return [teacher, *commands]
+        commands.append(
+            f"ctiforge train teacher --recipe encoder-teacher-minilm --beside {_FIRST} --data DIR --out runs/teacher"
+        )
+    for each in reversed(trainings):
+        teacher = each.get("teacher") or {}
+        if teacher.get("unlabelled_alone"):
+            models = "".join(f" --model {_RUNS}{name}" for name in blends)
+            commands.append(f"ctiforge train teacher{models} --recipe classifier-fast --data DIR --out {_SAID}")
+        folder = _SAID if teacher.get("unlabelled_alone") else "runs/teacher"
+        commands.append(
+            f"ctiforge train encoder --recipe encoder-{each['name']}"
+            + (f" --teacher {folder}/teacher.npz" if teacher else "")
+            + f" --data DIR --out {_RUNS}{each['name']}"
+        )
     return commands
 
 

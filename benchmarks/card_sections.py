@@ -335,14 +335,9 @@ def _energy(found: dict[str, Any]) -> str:
 def _again(subject: CardSubject) -> list[str]:
     linear = subject.parts["linear" if subject.is_blend else ""]
     reader = subject.parts["encoder"]["recipe"] if subject.is_blend else None
-    commands = list(
-        dict.fromkeys(
-            [
-                *linear_commands(linear.get("teachers", [])),
-                *(encoder_commands(reader) if reader else []),
-            ]
-        )
-    )
+    teachers = linear.get("teachers", [])
+    own = encoder_commands(reader, [each["name"] for each in teachers]) if reader else []
+    commands = list(dict.fromkeys([*linear_commands(teachers), *own]))
     if reader:
         blend = f"--encoder runs/{reader['name']} --linear runs/fast"
         commands.append(f"ctiforge train blend {blend} --data DIR --out runs/blend")

@@ -255,6 +255,22 @@ def test_the_commands_lead_to_an_encoder_through_those_that_it_goes_on_from(blen
     ]
 
 
+def test_an_encoder_that_blends_taught_comes_after_them(blend: Any) -> None:
+    from ctiforge.train.encoder_recipe import load_encoder_recipe
+
+    blend.parts["encoder"] |= {"recipe": load_encoder_recipe("encoder-student-again").model_dump(mode="json")}
+    said = render(blend)
+    assert "The encoder is `minilm` by way of `taught`, `student`, `student-longer` (Apache-2.0" in said
+    commands = [line.split(" --data")[0] for line in said.splitlines() if line.startswith("$ ctiforge train")]
+    assert commands[-5:] == [
+        "$ ctiforge train blend --encoder runs/student-longer --linear runs/first --name blend-student-longer",
+        "$ ctiforge train classifier --recipe classifier-fast",
+        "$ ctiforge train teacher --model runs/blend-accurate --model runs/blend-student-longer --recipe classifier-fast",
+        "$ ctiforge train encoder --recipe encoder-student-again --teacher runs/said/teacher.npz",
+        "$ ctiforge train blend --encoder runs/student-again --linear runs/fast",
+    ]
+
+
 def test_a_gpu_s_energy_is_not_made_up(blend: Any) -> None:
     blend.results["energy"]["training_of_the_encoder"] = {"wall_hours": 0.07, "device": "cuda"}
     assert "The encoder's last fit took 4 minutes (cuda), which is no part of the estimate" in render(blend)

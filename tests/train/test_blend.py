@@ -34,6 +34,7 @@ from ctiforge.train.descriptions import read_descriptions
 from ctiforge.train.distillation import judge_unlabelled, teach
 from ctiforge.train.encoder import run_train_encoder
 from ctiforge.train.encoder_recipe import EncoderRecipe, load_encoder_recipe
+from ctiforge.train.recipe import Distillation
 
 TEXT = "SQL injection in Blorbmail before 2.1 lets attackers run database queries through the login form."
 TEXTS = [
@@ -374,7 +375,7 @@ class TestJudge:
         recipe = encoder_recipe(teacher={"share": 0.5, "unlabelled_since": "2099-01-01"})
         model = load_blend(blended.folder, {})
         model.sure = 0.0
-        made = judge_unlabelled(model, recipe, corpus.folder, tmp_path, catalogue)
+        made = judge_unlabelled([model], recipe, corpus.folder, tmp_path, catalogue)
         assert made.digest == file_sha256(made.file)
         chosen = [each for each in read_descriptions(recipe, corpus.folder, catalogue)[0] if not each.labelled]
         with np.load(made.file) as found:
@@ -396,10 +397,26 @@ class TestJudge:
         tmp_path: Path,
     ) -> None:
         recipe = encoder_recipe(teacher={"share": 0.5, "unlabelled_since": "2099-01-01"})
-        made = judge_unlabelled(load_blend(blended.folder, {}), recipe, corpus.folder, tmp_path, catalogue)
+        made = judge_unlabelled([load_blend(blended.folder, {})], recipe, corpus.folder, tmp_path, catalogue)
         deaf = load_blend(blended.folder, {})
         deaf.score = None  # type: ignore[assignment,method-assign]
-        assert judge_unlabelled(deaf, recipe, corpus.folder, tmp_path, catalogue) == made
+        assert judge_unlabelled([deaf], recipe, corpus.folder, tmp_path, catalogue) == made
+
+    def test_the_mean_of_several_for_the_descriptions_of_a_classifiers_recipe(
+        self, blended: BlendReport, encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path: Path
+    ) -> None:
+        models = [load_blend(blended.folder, {}), load_encoder(encoder)]
+        recipe = corpus.recipe.model_copy(update={"teacher": Distillation(since=date(2099, 1, 1))})
+        made = judge_unlabelled(models, recipe, corpus.folder, tmp_path, catalogue)
+        taught = teach(models, recipe, corpus.folder, models[0].labels, catalogue, tmp_path / "parts")
+        with np.load(made.file) as found:
+            assert found["labels"].tolist() == list(models[0].labels)
+            given = found["probabilities"].astype(np.float32)
+        assert len(given) == made.texts == len(taught.texts)
+        learnt = taught.targets.toarray()
+        np.testing.assert_allclose(
+            np.where(learnt > 0, given, 0) / np.where(learnt > 0, given, 0).sum(1)[:, None], learnt, atol=2e-3
+        )
 
     def test_a_recipe_that_wants_none(
         self,
@@ -411,10 +428,10 @@ class TestJudge:
     ) -> None:
         model = load_blend(blended.folder, {})
         with pytest.raises(InputError, match="learns nothing from descriptions without a label"):
-            judge_unlabelled(model, encoder_recipe(), corpus.folder, tmp_path, catalogue)
+            judge_unlabelled([model], encoder_recipe(), corpus.folder, tmp_path, catalogue)
         late = encoder_recipe(teacher={"share": 0.5, "unlabelled_since": "2100-01-01"})
         with pytest.raises(InputError, match="no description without a label since 2100-01-01"):
-            judge_unlabelled(model, late, corpus.folder, tmp_path, catalogue)
+            judge_unlabelled([model], late, corpus.folder, tmp_path, catalogue)
 
 
 class TestMeasured:

@@ -19,9 +19,10 @@ import transformers
 
 from ctiforge.models.token_batches import TokenizedTexts
 from ctiforge.train.encoder_base import build_network, find_base_model
-from ctiforge.train.encoder_export import FP32, INT8, export_encoder, onnx_scores, parity
+from ctiforge.train.encoder_export import export_encoder, onnx_scores, parity
 from ctiforge.train.encoder_fitting import Schedule, _optimizer
 from ctiforge.train.encoder_objectives import logits_of
+from ctiforge.train.encoder_onnx import FP32, INT8
 
 SIZES: dict[str, Any] = {"vocab_size": 99, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
 FAMILIES: dict[str, tuple[Any, Any]] = {

@@ -58,7 +58,13 @@ def run(base: BaseModel, tmp_path: Path) -> Path:
         parameter.data += 0.01
     (tmp_path / "run" / "training").mkdir(parents=True)
     save_file(network.state_dict(), tmp_path / "run" / "training" / "weights.safetensors")
-    words = {"format": ENCODER_FORMAT, "labels": LABELS, "pad_id": 3, "recipe": {"base_model": str(base.folder)}}
+    words = {
+        "format": ENCODER_FORMAT,
+        "labels": LABELS,
+        "pad_id": 3,
+        "recipe": {"base_model": str(base.folder)},
+        "base_model": {},
+    }
     (tmp_path / "manifest.json").write_text(json.dumps(words))
     (tmp_path / "tokenizer.json").write_bytes((base.folder / "tokenizer.json").read_bytes())
     return tmp_path

@@ -282,6 +282,41 @@ def test_a_smaller_encoder_learns_from_it_alone(
     assert any("descriptions without a label are learnt" in line for line in lines)
 
 
+def test_nothing_but_what_the_teacher_says_of_unlabelled_ones(
+    teacher: MadeTeacher, data: Data, recipes: Recipes, catalogue: CweCatalogue, tmp_path: Path
+) -> None:
+    def classification(**changes: Any) -> Any:
+        words = {"share": 1.0, "unlabelled_since": "2099-01-01", "unlabelled_alone": True} | changes
+        run = EncoderRun(
+            recipes(teacher=words), data.folder, tmp_path / "out", catalogue, Controls(), "cpu", teacher=teacher.file
+        )
+        return run._classification(run.material.learnt_by(None))
+
+    alone, both = classification(), classification(unlabelled_alone=False)
+    assert len(data.unlabelled) <= len(alone.texts.ids) < len(both.texts.ids)
+    np.testing.assert_array_equal(alone.targets, both.targets[-len(alone.targets) :])
+    assert alone.example_weights.mean() == pytest.approx(1)
+    with pytest.raises(InputError, match="knows none of the descriptions without a label"):
+        classification(unlabelled_since="2099-12-01")
+
+
+def test_the_start_has_its_share_in_what_is_written(
+    data: Data, recipes: Recipes, catalogue: CweCatalogue, tmp_path: Path
+) -> None:
+    fit = {"epochs": 1, "batch_size": 16, "learning_rate": 3e-3, "head_learning_rate": 1e-2, "start_share": 0.25}
+    run = EncoderRun(recipes(fit=fit), data.folder, tmp_path / "out", catalogue, Controls(), "cpu")
+    start = {name: tensor.clone() for name, tensor in run.network().state_dict().items()}
+    examples = run.material.learnt_by(None)
+    first, again = run.network(), run.network()
+    run.fit(first, examples, folder="training", name="training")
+    run.fit(again, examples, folder="training", name="training")
+    fitted = FitFolder(run.out / "run" / "training", run.fingerprint).load_weights()
+    for name, tensor in first.state_dict().items():
+        np.testing.assert_allclose(tensor, 0.75 * fitted[name] + 0.25 * start[name], rtol=1e-5, atol=1e-7)
+        assert (tensor == again.state_dict()[name]).all()
+    assert not (fitted["head.weight"] == start["head.weight"]).all()
+
+
 def test_what_a_gpu_machine_fitted_is_exported_on_another(
     teacher: MadeTeacher, data: Data, recipes: Recipes, catalogue: CweCatalogue, tmp_path: Path
 ) -> None:

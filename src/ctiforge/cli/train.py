@@ -14,7 +14,6 @@ from ctiforge.core.errors import MissingExtraError, SettingError
 
 if TYPE_CHECKING:
     from ctiforge.models.cwe_model import CweModel
-    from ctiforge.train.encoder_recipe import EncoderRecipe
 
 __all__ = ["app"]
 
@@ -160,8 +159,11 @@ def teacher(
     out: Annotated[Path, typer.Option(help="Folder to write teacher.npz to; checkpoints go to a folder for each recipe.")],
     recipe: Annotated[list[str], typer.Option(help="A bundled recipe's name or a path; give several for an ensemble.")],
     model: Annotated[
-        Path | None,
-        typer.Option(help="Fit nothing: this model folder judges the descriptions without a label that the one recipe wants."),
+        list[Path] | None,
+        typer.Option(
+            help="Fit nothing: this model folder judges the descriptions without a label that the one recipe wants, be it an "
+            "encoder's or a classifier's. Given several times, the mean of what they say is written."
+        ),
     ] = None,
     beside: Annotated[
         list[Path] | None,
@@ -181,12 +183,12 @@ def teacher(
         raise _need_extra(error, "encoder") from None
     report = timed_reporter()
 
-    recipes = [load_encoder_recipe(each) for each in recipe]
-    if model is not None:
+    if model:
         if beside:
             raise SettingError("--model judges alone, and --beside stands beside fits", fix="leave one of them out")
-        _judge(model, recipes, data, out, threads or 1, report)
+        _judge(model, recipe, data, out, threads or 1, report)
         return
+    recipes = [load_encoder_recipe(each) for each in recipe]
     others = [_load_model(each, threads or 1) for each in beside or []]
     with resumable():
         made = run_train_teacher(
@@ -201,16 +203,17 @@ def teacher(
         )
 
 
-def _judge(
-    model: Path, recipes: list[EncoderRecipe], data: Path, out: Path, threads: int, report: Callable[[str], None]
-) -> None:
+def _judge(models: list[Path], recipes: list[str], data: Path, out: Path, threads: int, report: Callable[[str], None]) -> None:
     from ctiforge.sources.cwe import load_catalogue
     from ctiforge.train.distillation import judge_unlabelled
+    from ctiforge.train.encoder_recipe import is_encoder_recipe, load_encoder_recipe
+    from ctiforge.train.recipe import load_recipe
 
     if len(recipes) != 1:
         raise SettingError("--model judges the descriptions of one recipe", fix="give --recipe once")
+    recipe = (load_encoder_recipe if is_encoder_recipe(recipes[0]) else load_recipe)(recipes[0])
     with resumable():
-        made = judge_unlabelled(_load_model(model, threads), recipes[0], data, out, load_catalogue(), report)
+        made = judge_unlabelled([_load_model(each, threads) for each in models], recipe, data, out, load_catalogue(), report)
     typer.echo(f"{made.file}: {made.texts:,} descriptions, sha256 {made.digest}")
 
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,10 @@ from ctiforge.models.blend import NEVER_SURE, BlendModel
 from ctiforge.models.cwe_model import CweModel
 from ctiforge.models.linear import Floats
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train.descriptions import read_descriptions
+from ctiforge.train.descriptions import Description, read_descriptions
 from ctiforge.train.encoder_recipe import EncoderRecipe
 from ctiforge.train.encoder_targets import write_teacher
-from ctiforge.train.recipe import ClassifierRecipe
+from ctiforge.train.recipe import ClassifierRecipe, Distillation, ExampleRecipe
 
 __all__ = ["Judged", "TaughtTexts", "judge_unlabelled", "teach"]
 
@@ -71,28 +72,8 @@ def teach(
         raise InputError(
             f"{recipe.name}: the recipe has no 'teacher'", fix="add 'teacher: {since: 2019-01-01}', or leave --teacher out"
         )
-    found, _ = read_descriptions(recipe, data, catalogue)
-    texts = [each.text for each in found if not each.labelled and each.day >= recipe.teacher.since]
-    if not texts:
-        raise InputError(
-            f"no description without a label since {recipe.teacher.since}: nothing to learn from a teacher",
-            fix="leave --teacher out, or check the recipe's sources",
-        )
-    said = np.zeros((len(texts), len(labels)), dtype=np.float32)
-    for teacher in teachers:
-        column = {label: i for i, label in enumerate(teacher.labels)}
-        shared = [(i, column[label]) for i, label in enumerate(labels) if label in column]
-        if not shared:
-            raise InputError(
-                f"{teacher.name} knows none of the {len(labels)} labels: nothing to learn from it",
-                fix="leave that --teacher out",
-            )
-        report(f"the teacher {teacher.name} reads {len(texts):,} descriptions without a label")
-        own, theirs = np.array(shared).T
-        start = 0
-        for part, shares in _said(teacher, texts, folder, report):
-            said[start : start + len(part), own] += shares[:, theirs] / np.float32(len(teachers))
-            start += len(part)
+    texts = [each.text for each in _unlabelled(recipe, recipe.teacher.since, data, catalogue)]
+    said = _mean_said(teachers, texts, labels, folder, report)
     said[said < _SMALLEST_SHARE] = 0
     targets = csr_matrix(said)
     total = np.asarray(targets.sum(axis=1)).ravel()
@@ -101,14 +82,14 @@ def teach(
 
 
 def judge_unlabelled(
-    teacher: CweModel,
-    recipe: EncoderRecipe,
+    teachers: Sequence[CweModel],
+    recipe: ClassifierRecipe | EncoderRecipe,
     data: str | os.PathLike[str],
     out: str | os.PathLike[str],
     catalogue: CweCatalogue,
     report: Callable[[str], None] = lambda message: None,
 ) -> Judged:
-    """Write what a model says of the unlabelled descriptions that an encoder's recipe wants, for the encoder to learn from.
+    """Write the mean of what models say of the unlabelled descriptions that a recipe wants, for an encoder to learn from.
 
     Both parts of a blend read every text. The same call goes on after a kill.
 
@@ -118,22 +99,54 @@ def judge_unlabelled(
     Raises:
         InputError: files are missing, the recipe wants none of these descriptions, or there are none.
     """
-    since = recipe.teacher.unlabelled_since if recipe.teacher is not None else None
+    settings = recipe.teacher
+    since = settings.since if isinstance(settings, Distillation) else settings.unlabelled_since if settings else None
     if since is None:
         raise InputError(
             f"{recipe.name}: the recipe learns nothing from descriptions without a label",
             fix="add 'teacher: {share: 0.5, unlabelled_since: 2021-01-01}' to a copy",
         )
-    if isinstance(teacher, BlendModel):
-        teacher.sure = NEVER_SURE
+    for teacher in teachers:
+        if isinstance(teacher, BlendModel):
+            teacher.sure = NEVER_SURE
+    chosen = _unlabelled(recipe, since, data, catalogue)
+    labels = sorted({label for teacher in teachers for label in teacher.labels}, key=lambda label: int(label[4:]))
+    said = _mean_said(teachers, [each.text for each in chosen], labels, Path(out) / "parts", report)
+    file = write_teacher(Path(out), [each.cve_id for each in chosen], labels, said)
+    return Judged(file, file_sha256(file), len(chosen))
+
+
+def _unlabelled(recipe: ExampleRecipe, since: date, data: str | os.PathLike[str], catalogue: CweCatalogue) -> list[Description]:
     found, _ = read_descriptions(recipe, data, catalogue)
     chosen = [each for each in found if not each.labelled and each.day >= since]
     if not chosen:
-        raise InputError(f"{recipe.name}: no description without a label since {since}", fix="check the recipe's sources")
-    report(f"{teacher.name} reads {len(chosen):,} descriptions without a label")
-    parts = [part for _, part in _said(teacher, [each.text for each in chosen], Path(out) / "parts", report)]
-    file = write_teacher(Path(out), [each.cve_id for each in chosen], teacher.labels, np.concatenate(parts))
-    return Judged(file, file_sha256(file), len(chosen))
+        raise InputError(
+            f"{recipe.name}: no description without a label since {since}: nothing to learn from a teacher",
+            fix="ask no teacher, or check the recipe's sources",
+        )
+    return chosen
+
+
+def _mean_said(
+    teachers: Sequence[CweModel], texts: Sequence[str], labels: Sequence[str], folder: Path, report: Callable[[str], None]
+) -> Floats:
+    """Return the mean of the teachers' shares, shape (n texts, K labels)."""
+    said = np.zeros((len(texts), len(labels)), dtype=np.float32)
+    for teacher in teachers:
+        column = {label: i for i, label in enumerate(teacher.labels)}
+        shared = [(i, column[label]) for i, label in enumerate(labels) if label in column]
+        if not shared:
+            raise InputError(
+                f"{teacher.name} knows none of the {len(labels)} labels: nothing to learn from it",
+                fix="leave that teacher out",
+            )
+        report(f"the teacher {teacher.name} reads {len(texts):,} descriptions without a label")
+        own, theirs = np.array(shared).T
+        start = 0
+        for part, shares in _said(teacher, texts, folder, report):
+            said[start : start + len(part), own] += shares[:, theirs] / np.float32(len(teachers))
+            start += len(part)
+    return said
 
 
 def _said(

@@ -88,8 +88,9 @@ def run_train_encoder(
         facts={
             "data": run.provenance,
             "base_model": {
-                "name": recipe.base_model, "digest": run.base_digest, "licence": recipe.base_licence,
-                "model_type": run.base.config.get("model_type"), "vocabulary": tokens.tokenizer.get_vocab_size(),
+                "name": recipe.base_model, "architecture": run.base.architecture, "digest": run.base_digest,
+                "licence": recipe.base_licence, "model_type": run.base.config.get("model_type"),
+                "vocabulary": tokens.tokenizer.get_vocab_size(),
             },
             "fit": {
                 "device": run.fitted_on[0], "precision": run.fitted_on[1], "threads": torch.get_num_threads(),

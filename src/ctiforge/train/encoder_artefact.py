@@ -19,8 +19,9 @@ from ctiforge.models.token_batches import TokenizedTexts, tokenize_texts
 from ctiforge.sources.cwe import CweCatalogue
 from ctiforge.train.development_scores import ScoredWindow, calibration_settings, window_scores
 from ctiforge.train.encoder_checkpoint import writing
-from ctiforge.train.encoder_export import FP32, HEAD, INPUTS, INT8, OUTPUTS, export_encoder, onnx_scores, parity
+from ctiforge.train.encoder_export import HEAD, INPUTS, OUTPUTS, export_encoder, onnx_scores, parity
 from ctiforge.train.encoder_material import EncoderMaterial
+from ctiforge.train.encoder_onnx import FP32, INT8
 from ctiforge.train.encoder_recipe import EncoderRecipe
 
 if TYPE_CHECKING:

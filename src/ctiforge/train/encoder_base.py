@@ -43,12 +43,14 @@ class BaseModel:
     """A folder in the Hugging Face layout, and its `config.json`.
 
     Attributes:
-        fitted: an earlier training whose weights, vocabulary and head stand for the folder's own.
+        architecture: name or path of the model in that layout.
+        fitted: an earlier training whose weights, vocabulary and head stand for the folder's own; then `name` is its path.
     """
 
     name: str
     folder: Path
     config: dict[str, Any]
+    architecture: str
     fitted: FittedRun | None = None
 
     @property
@@ -76,7 +78,7 @@ class TrimmedVocabulary:
 
 def find_base_model(name: str, max_length: int) -> BaseModel:
     """Find a base model by ``minilm``, ``gemma3-270m`` or by path: a folder in the Hugging Face layout, or one that
-    ``ctiforge train encoder`` wrote. Nothing is downloaded, and no code or pickle is loaded.
+    ``ctiforge train encoder`` wrote, an encoder that ships among them. Nothing is downloaded, and no code or pickle is loaded.
 
     Raises:
         MissingExtraError: a name without the package that carries the model.
@@ -110,7 +112,7 @@ def find_base_model(name: str, max_length: int) -> BaseModel:
     )
     if usable and max_length > usable:
         raise ModelError(f"{folder} reads {usable} tokens, the recipe wants {max_length}", fix=f"set max_length to {usable}")
-    return BaseModel(name, folder, config)
+    return BaseModel(name, folder, config, name)
 
 
 def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:

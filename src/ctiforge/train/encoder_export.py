@@ -27,13 +27,14 @@ from ctiforge.models.token_batches import TokenizedTexts, padded, sorted_batches
 from ctiforge.train.development_scores import split_scores
 from ctiforge.train.encoder_base import EXTRA, embed, token_states
 from ctiforge.train.encoder_checkpoint import writing
+from ctiforge.train.encoder_onnx import FP32, INT8
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FP32", "HEAD", "INPUTS", "INT8", "OUTPUTS", "export_encoder", "onnx_scores", "parity"]
+__all__ = ["HEAD", "INPUTS", "OUTPUTS", "export_encoder", "onnx_scores", "parity"]
 
-FP32, INT8, HEAD = "model.onnx", "model.int8.onnx", "head.npz"
+HEAD = "head.npz"
 INPUTS = ("input_ids", "attention_mask")
 OUTPUTS = ("logits", "text_embedding", "token_states")
 

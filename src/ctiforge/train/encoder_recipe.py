@@ -70,6 +70,8 @@ class Teacher(StrictModel):
     """Of the target that comes from the teacher, where it knows the CVE."""
     unlabelled_since: date | None = None
     """Learn also descriptions without a label of this day and later, from the teacher alone; None: none of them."""
+    unlabelled_alone: bool = False
+    """Learn nothing else: for an encoder that knows the labelled descriptions by heart already."""
 
 
 class Pretraining(StrictModel):
@@ -107,6 +109,9 @@ class EncoderFit(StrictModel):
     patience: Count = 3
     """Stop after this many evaluations on the development split without a better one."""
     choose_by: Literal["top1", "macro_f1", "loss"] = "top1"
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of the weights that the fit began with in those that are written. The mean keeps what an encoder knew before and what it
+    has learnt since (Wortsman et al. 2022, arXiv 2109.01903); for a fit that goes on from an earlier one."""
 
 
 class Shift(StrictModel):

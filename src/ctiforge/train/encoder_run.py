@@ -187,26 +187,33 @@ class EncoderRun:
     def fit(
         self, network: torch.nn.ModuleDict, examples: Sequence[Example], *, folder: str, name: str, fingerprint: str = ""
     ) -> Progress:
-        """Fit a network to examples, in place; go on from what an earlier run left in `folder` below ``run``.
+        """Fit a network to examples, in place, and mix in what it was before, by the recipe's share; go on from what an earlier
+        run left in `folder` below ``run``.
 
         Args:
             fingerprint: what the examples depend on beside the recipe.
         """
         place = FitFolder(self.out / "run" / folder, self.fingerprint + fingerprint)
-        if (finished := place.finished()) is not None:  # without the minutes that its targets take
+        start = {each: tensor.detach().cpu().clone() for each, tensor in network.state_dict().items()}
+        progress = place.finished()
+        if progress is not None:  # without the minutes that its targets take
             network.load_state_dict(place.load_weights())
-            return finished
-        return run_fit(
-            network, self._classification(examples), self._schedule(), place, self.device, name=name,
-            evaluate=self._evaluation(), controls=self.controls,
-        )  # fmt: skip
+        else:
+            progress = run_fit(
+                network, self._classification(examples), self._schedule(), place, self.device, name=name,
+                evaluate=self._evaluation(), controls=self.controls,
+            )  # fmt: skip
+        if share := self.recipe.fit.start_share:
+            fitted = network.state_dict()
+            network.load_state_dict({each: tensor.cpu().lerp(start[each], share) for each, tensor in fitted.items()})
+        return progress
 
     def scores(self, network: torch.nn.ModuleDict, texts: TokenizedTexts, device: Device | None = None) -> Floats:
         """Return the logits of texts, dropout off: float32, shape (n, K)."""
         return score_texts(network, texts, self.tokens.pad_id, device or self.device)
 
     def _schedule(self, **changes: Any) -> Schedule:
-        settings = self.recipe.fit.model_dump(exclude={"dropout", "choose_by"}) | changes
+        settings = self.recipe.fit.model_dump(exclude={"dropout", "choose_by", "start_share"}) | changes
         return Schedule(**settings, seed=self.recipe.seed)
 
     def _classification(self, examples: Sequence[Example]) -> Classification:
@@ -216,8 +223,15 @@ class EncoderRun:
             teacher, share = load_teacher(self._teacher_file, labels), recipe.teacher.share
             known = sum(each.cve_id in teacher.row for each in examples)
             self.report(f"the teacher knows {known:,} of the {len(examples):,} examples")
-        targets = build_targets(examples, labels, self.catalogue, recipe.weights, teacher, share)
         taught = self._taught(examples, teacher)
+        if recipe.teacher is not None and recipe.teacher.unlabelled_alone:
+            examples = []
+            if not taught:
+                raise InputError(
+                    f"{recipe.name}: the teacher knows none of the descriptions without a label, and nothing else is learnt",
+                    fix="give another --teacher, or check unlabelled_since",
+                )
+        targets = build_targets(examples, labels, self.catalogue, recipe.weights, teacher, share)
         if teacher is not None and taught:
             targets = np.concatenate([targets, teacher.probabilities[[teacher.row[each.cve_id] for each in taught]]])
         settings = recipe.targets

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ctiforge.core.errors import InputError, ModelError
 from ctiforge.core.files import file_sha256, sha256
 from ctiforge.models.encoder import ENCODER_FORMAT
+from ctiforge.train.encoder_onnx import FP32, INT8, read_onnx_weights
 from ctiforge.train.encoder_recipe import EncoderRecipe
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ __all__ = ["FittedRun", "find_fitted_run"]
 _CUT = ("sources", "exclude", "party_order", "split", "shift", "max_train", "seed")
 """Settings that decide which examples a training learns and which it keeps to be judged by."""
 _WEIGHTS = Path("run", "training", "weights.safetensors")
+_EXPORTED = (FP32, INT8)
+"""Where the run's own weights are missing, as in a model that ships: what was exported, the exact one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +30,19 @@ class FittedRun:
     """A folder that `ctiforge train encoder` wrote.
 
     Attributes:
-        recipe: its recipe; the configuration of the network is that of the recipe's base model.
+        file: of its weights, below the folder: those of the run, or what was exported.
+        recipe: its recipe.
+        base_model: name or path of the Hugging Face model whose configuration the network has.
         labels: of its head's rows.
         pad_id: of its vocabulary.
     """
 
     folder: Path
+    file: Path
     recipe: dict[str, Any]
+    base_model: str
     labels: tuple[str, ...]
     pad_id: int
-
-    @property
-    def base_model(self) -> str:
-        """Return what it was fitted from."""
-        return str(self.recipe["base_model"])
 
     def check_split(self, recipe: EncoderRecipe) -> None:
         """Check that a recipe develops on what this training has not learnt.
@@ -59,7 +61,7 @@ class FittedRun:
 
     def digest(self) -> str:
         """Return the SHA-256 of the lines ``NAME SHA-256`` of its manifest and its weights."""
-        files = (Path("manifest.json"), _WEIGHTS)
+        files = (Path("manifest.json"), self.file)
         return sha256("".join(f"{file.as_posix()} {file_sha256(self.folder / file)}\n" for file in files).encode())
 
     def weights(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -71,12 +73,15 @@ class FittedRun:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        try:
-            stored = load_file(self.folder / _WEIGHTS)
-        except (OSError, SafetensorError) as error:
-            raise ModelError(
-                f"{self.folder / _WEIGHTS}: cannot read the weights ({error})", fix="copy the folder with its folder 'run'"
-            ) from None
+        if self.file != _WEIGHTS:
+            stored = read_onnx_weights(self.folder / self.file)
+        else:
+            try:
+                stored = load_file(self.folder / self.file)
+            except (OSError, SafetensorError) as error:
+                raise ModelError(
+                    f"{self.folder / self.file}: cannot read the weights ({error})", fix="copy the folder with its folder 'run'"
+                ) from None
         parts = [
             {name.removeprefix(prefix): tensor for name, tensor in stored.items() if name.startswith(prefix)}
             for prefix in ("encoder.", "head.")
@@ -96,8 +101,14 @@ def find_fitted_run(folder: Path) -> FittedRun | None:
         return None
     if manifest.get("format") != ENCODER_FORMAT:
         return None
-    if not (folder / _WEIGHTS).is_file():
+    recipe = manifest["recipe"]
+    mixed = recipe.get("fit", {}).get("start_share")  # then the run's weights are not yet those of the encoder
+    wanted = [*([] if mixed else [_WEIGHTS]), *map(Path, _EXPORTED)]
+    file = next((each for each in wanted if (folder / each).is_file()), None)
+    if file is None:
         raise ModelError(
-            f"{folder} has no {_WEIGHTS}: nothing to go on from", fix="copy the folder with its folder 'run', or train it again"
+            f"{folder} has no {' and no '.join(str(each) for each in wanted)}: nothing to go on from",
+            fix="copy the folder with its folder 'run', or train it again",
         )
-    return FittedRun(folder, manifest["recipe"], tuple(manifest["labels"]), int(manifest["pad_id"]))
+    architecture = manifest["base_model"].get("architecture", recipe["base_model"])
+    return FittedRun(folder, file, recipe, architecture, tuple(manifest["labels"]), int(manifest["pad_id"]))
