@@ -96,9 +96,21 @@ def test_a_training_goes_on_from_what_was_exported(
     with torch.inference_mode():
         expected, found = (logits_of(each, TEXTS, rows, 0, torch.device("cpu")) for each in (network, again))
     assert torch.allclose(found[:, :3], expected, atol=0.05 if files == [INT8] else 1e-5)
+    assert start.fitted is not None
+    assert find_base_model(str(tmp_path), 24, str(base.folder)).fitted == start.fitted
     before = start.digest
     (tmp_path / files[0]).write_bytes(b"changed")
     assert find_base_model(str(tmp_path), 24).digest != before
+
+
+def test_a_manifest_that_does_not_say_what_it_is_the_weights_of(exported: Path, base: BaseModel, tmp_path: Path) -> None:
+    words = json.loads((exported / "manifest.json").read_text())
+    del words["base_model"]["architecture"]
+    (tmp_path / "manifest.json").write_text(json.dumps(words))
+    (tmp_path / INT8).write_bytes((exported / INT8).read_bytes())
+    with pytest.raises(ModelError, match="gone/since"):
+        find_base_model(str(tmp_path), 24)
+    assert find_base_model(str(tmp_path), 24, str(base.folder)).architecture == str(base.folder)
 
 
 def test_weights_that_were_mixed_afterwards_are_not_those_of_the_run(exported: Path, tmp_path: Path) -> None:

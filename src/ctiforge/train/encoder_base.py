@@ -76,9 +76,12 @@ class TrimmedVocabulary:
     rows: npt.NDArray[np.int64]
 
 
-def find_base_model(name: str, max_length: int) -> BaseModel:
+def find_base_model(name: str, max_length: int, architecture: str | None = None) -> BaseModel:
     """Find a base model by ``minilm``, ``gemma3-270m`` or by path: a folder in the Hugging Face layout, or one that
     ``ctiforge train encoder`` wrote, an encoder that ships among them. Nothing is downloaded, and no code or pickle is loaded.
+
+    Args:
+        architecture: what has the configuration of such an encoder; None: what its manifest says.
 
     Raises:
         MissingExtraError: a name without the package that carries the model.
@@ -95,7 +98,8 @@ def find_base_model(name: str, max_length: int) -> BaseModel:
     else:
         folder = Path(name).expanduser()
         if fitted := find_fitted_run(folder):
-            return replace(find_base_model(fitted.base_model, max_length), name=name, fitted=fitted)
+            plain = find_base_model(architecture or fitted.base_model, max_length)
+            return replace(plain, name=name, fitted=replace(fitted, base_model=plain.architecture))
     layout = "give 'minilm' or the path of an encoder in the Hugging Face layout: config.json, *.safetensors, tokenizer files"
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))

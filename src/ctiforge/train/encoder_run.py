@@ -92,7 +92,7 @@ class EncoderRun:
         self.controls = controls
         self.report = controls.report
         self.device = choose_device(device_name, recipe.precision)
-        self.base = find_base_model(recipe.base_model, recipe.max_length)
+        self.base = find_base_model(recipe.base_model, recipe.max_length, recipe.architecture)
         if self.base.fitted is not None:
             self.base.fitted.check_split(recipe)
         self._teacher_file = _teacher_file(recipe, data, teacher)
