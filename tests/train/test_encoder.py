@@ -292,7 +292,10 @@ class TestRecipe:
         assert not is_encoder_recipe("classifier-fast")
         assert not is_encoder_recipe("gone.yaml")
 
-    @pytest.mark.parametrize("name", ["encoder-taught", "encoder-student", "encoder-student-longer", "encoder-teacher-minilm"])
+    @pytest.mark.parametrize(
+        "name",
+        ["encoder-taught", "encoder-student", "encoder-student-longer", "encoder-student-again", "encoder-teacher-minilm"],
+    )
     def test_students_learn_and_leave_out_what_the_encoders_do_that_they_start_from(self, name: str) -> None:
         """Another split would show it what it is judged on: the start has learnt from all but its own development split."""
         shared = {"sources", "exclude", "split", "shift", "party_order", "min_examples", "max_per_label", "max_train", "seed"}
