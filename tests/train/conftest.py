@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -13,6 +14,9 @@ import pytest
 from ctiforge.sources.cwe import CweCatalogue, load_catalogue, shipped_table
 from ctiforge.train.classifier import TrainingReport, run_train_classifier
 from ctiforge.train.recipe import ClassifierRecipe, load_recipe
+
+if TYPE_CHECKING:
+    from ctiforge.train.encoder_base import BaseModel
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,15 @@ def model(corpus: TinyCorpus, catalogue: CweCatalogue, tmp_path_factory: pytest.
     out = tmp_path_factory.mktemp("models") / "new" / "tiny"
     report = run_train_classifier(corpus.recipe, corpus.folder, out, catalogue=catalogue, report=messages.append)
     return TinyModel(report, orjson.loads((out / "manifest.json").read_bytes()), messages)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    """A tiny BERT of three layers."""
+    from ctiforge.train.encoder_base import find_base_model
+
+    corpus = runpy.run_path(str(Path(__file__).with_name("tiny_corpus.py")))
+    module = runpy.run_path(str(Path(__file__).with_name("tiny_encoder.py")))
+    rng = random.Random(1)
+    texts = [corpus["sentence"](cwe_id, rng) for cwe_id in corpus["TEMPLATES"]]
+    return find_base_model(str(module["write_tiny_encoder"](tmp_path_factory.mktemp("base") / "bert", texts, layers=3)), 24)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +29,6 @@ from ctiforge.train.encoder_start import find_fitted_run
 
 LABELS = ["CWE-22", "CWE-79", "CWE-89"]
 TEXTS = TokenizedTexts([np.arange(2, 7, dtype=np.int32), np.arange(2, 20, dtype=np.int32)])
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
-    corpus = runpy.run_path(str(Path(__file__).with_name("tiny_corpus.py")))
-    module = runpy.run_path(str(Path(__file__).with_name("tiny_encoder.py")))
-    rng = random.Random(1)
-    texts = [corpus["sentence"](cwe_id, rng) for cwe_id in corpus["TEMPLATES"]]
-    return find_base_model(str(module["write_tiny_encoder"](tmp_path_factory.mktemp("base") / "bert", texts, layers=3)), 24)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import runpy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -38,15 +36,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
-    corpus = runpy.run_path(str(Path(__file__).with_name("tiny_corpus.py")))
-    module = runpy.run_path(str(Path(__file__).with_name("tiny_encoder.py")))
-    rng = random.Random(1)
-    texts = [corpus["sentence"](cwe_id, rng) for cwe_id in corpus["TEMPLATES"]]
-    return find_base_model(str(module["write_tiny_encoder"](tmp_path_factory.mktemp("base") / "bert", texts, layers=3)), 24)
 
 
 @pytest.fixture

@@ -194,7 +194,8 @@ class EncoderRun:
             fingerprint: what the examples depend on beside the recipe.
         """
         place = FitFolder(self.out / "run" / folder, self.fingerprint + fingerprint)
-        start = {each: tensor.detach().cpu().clone() for each, tensor in network.state_dict().items()}
+        share = self.recipe.fit.start_share
+        start = {each: tensor.cpu().clone() for each, tensor in network.state_dict().items()} if share else {}
         progress = place.finished()
         if progress is not None:  # without the minutes that its targets take
             network.load_state_dict(place.load_weights())
@@ -203,7 +204,7 @@ class EncoderRun:
                 network, self._classification(examples), self._schedule(), place, self.device, name=name,
                 evaluate=self._evaluation(), controls=self.controls,
             )  # fmt: skip
-        if share := self.recipe.fit.start_share:
+        if share:
             fitted = network.state_dict()
             network.load_state_dict({each: tensor.cpu().lerp(start[each], share) for each, tensor in fitted.items()})
         return progress
