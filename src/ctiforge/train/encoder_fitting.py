@@ -320,6 +320,8 @@ def _optimizer(
     layers = max(depths, default=-1) + 1
     groups: dict[tuple[float, float], list[Any]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if name.startswith("encoder."):
             found = _LAYER.search(name)
             depth = int(found[1]) + 1 if found else (0 if "embed" in name else layers)

@@ -135,6 +135,9 @@ class EncoderRecipe(ExampleRecipe):
     ``ctiforge train encoder`` writes says so."""
     base_licence: str
     """Licence of the base model's weights, copied into the manifest."""
+    embeddings: str | None = None
+    """Path of an encoder that ``ctiforge train encoder`` wrote: this one has its vocabulary and embeddings and does not learn
+    them, so that the two can share them in a blend. None: those of the base model, which are learnt."""
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     """Layers of the base model to keep, by number from 0: a smaller and quicker encoder. None: all."""
     halve_after: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None

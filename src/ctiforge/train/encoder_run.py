@@ -92,9 +92,10 @@ class EncoderRun:
         self.controls = controls
         self.report = controls.report
         self.device = choose_device(device_name, recipe.precision)
-        self.base = find_base_model(recipe.base_model, recipe.max_length, recipe.architecture)
-        if self.base.fitted is not None:
-            self.base.fitted.check_split(recipe)
+        self.base = find_base_model(recipe.base_model, recipe.max_length, recipe.architecture, recipe.embeddings)
+        for earlier in (self.base.fitted, self.base.shared):
+            if earlier is not None:
+                earlier.check_split(recipe)
         self._teacher_file = _teacher_file(recipe, data, teacher)
         _prepare_folder(out, restart=restart)
         self.report("reading the feeds")
