@@ -19,6 +19,7 @@ from ctiforge.core.ids import find_cve_ids
 from ctiforge.core.metrics import expected_calibration_error
 from ctiforge.models.blend import BlendModel
 from ctiforge.models.cwe_model import CweModel
+from ctiforge.models.second_encoder import SecondEncoder
 from ctiforge.sources.cwe import CweCatalogue
 
 __all__ = ["THREADS", "confidence_of", "held_out", "measure_accuracy", "own_threshold", "rank_of", "read_cti_rcm"]
@@ -83,7 +84,9 @@ def held_out(model: CweModel) -> list[dict[str, Any]]:
 
     None in a rule: it was not applied. The counts are those of the part's manifest, by reason.
     """
-    parts: list[CweModel] = [model.encoder, model.linear] if isinstance(model, BlendModel) else [model]
+    parts: list[CweModel | SecondEncoder] = [model]
+    if isinstance(model, BlendModel):
+        parts = [model.encoder, *([model.second] if model.second else []), model.linear]
     found = []
     for part in parts:
         recipe, left_out = part.manifest["recipe"], part.manifest["left_out"]

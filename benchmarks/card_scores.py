@@ -93,7 +93,7 @@ def _parts_alone(manifest: Mapping[str, Any]) -> list[str]:
     if "parts_alone" not in development:
         return []
     rows = [
-        [name, f"{each['top1']:.4f}", f"{each['top3']:.4f}", f"{each['macro_f1']:.4f}"]
+        [{"second": "second encoder"}.get(name, name), f"{each['top1']:.4f}", f"{each['top3']:.4f}", f"{each['macro_f1']:.4f}"]
         for name, each in [*development["parts_alone"].items(), ("the blend", development)]
     ]
     return [

@@ -12,7 +12,7 @@ from card_tables import PARTIES, megabytes, percent, shares_of, table
 
 from ctiforge.sources.cwe import CweCatalogue
 
-__all__ = ["CardSubject", "PartFile", "render_card"]
+__all__ = ["SECOND", "CardSubject", "PartFile", "render_card"]
 
 _MADE_BY = "<!-- Made by benchmarks/render_cards.py from the model's manifests and from benchmarks/results. Change these, or the script. -->"
 _RARE = 10
@@ -27,6 +27,10 @@ _LEFT_OUT = {
     "text_too_short": "there is next to no text",
     "undated_text_names_later_year": "a text without a date names a year after the cut",
 }
+
+
+SECOND = "second encoder"
+"""What the part of a blend is called that reads the first encoder's embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,23 @@ def _blend_method(subject: CardSubject) -> str:
         f"({base['licence']}, `{base['digest'][:12]}`), fine-tuned in {fit['steps']:,} steps ({fit['device']}, {fit['precision']}), "
         f"{encoder['max_length']} tokens a text, {base['vocabulary']:,} word pieces, weights in 8 bits."
         + cheaper_states(encoder["recipe"])
+        + _second_method(subject)
+    )
+
+
+def _second_method(subject: CardSubject) -> str:
+    """Return sentences about the second encoder, with a space before them; empty where there is none."""
+    if SECOND not in subject.parts:
+        return ""
+    settings, second = subject.manifest["second"], subject.parts[SECOND]
+    weights = settings["weights"]
+    return (
+        f" Where the highest probability of these two is below {settings['unsure']:g} "
+        f"({percent(subject.manifest['development']['read_by_the_second_encoder'])} of the development split), a second encoder reads the "
+        f"embeddings of the first, and the three are added with weights {weights['linear']:.2f}, {weights['encoder']:.2f} and "
+        f"{weights['second']:.2f}. It is {encoder_origin(second['recipe'])}, too, fine-tuned in {second['fit']['steps']:,} steps "
+        f"({second['fit']['device']}, {second['fit']['precision']}) without learning the embeddings, weights in 8 bits."
+        + cheaper_states(second["recipe"])
     )
 
 
@@ -243,7 +264,7 @@ def _left_out(subject: CardSubject) -> list[str]:
     ]
     blocks = [table(["a record or CVE was left out because", *(name or "n" for name in counts)], rows)]
     for rule in subject.results["cti_rcm"]["held_out"]:
-        who = "the encoder" if rule.get("kind") == "encoder" else f"`{rule['part']}`"
+        who = {"encoder": "the encoder", "second-encoder": f"the {SECOND}"}.get(rule.get("kind"), f"`{rule['part']}`")
         jaccard, shared = rule["near_duplicate_jaccard"], rule["shared_8_grams_above"]
         near = f"no text whose set of words has a Jaccard index of {jaccard:g} or more with a benchmark text" if jaccard else ""
         phrases = f"no text of whose word 8-grams more than {percent(shared)} stand in one benchmark text" if shared else ""
@@ -337,9 +358,12 @@ def _again(subject: CardSubject) -> list[str]:
     reader = subject.parts["encoder"]["recipe"] if subject.is_blend else None
     teachers = linear.get("teachers", [])
     own = encoder_commands(reader, [each["name"] for each in teachers]) if reader else []
+    if SECOND in subject.parts:
+        own += encoder_commands(subject.parts[SECOND]["recipe"], [each["name"] for each in teachers])
     commands = list(dict.fromkeys([*linear_commands(teachers), *own]))
     if reader:
-        blend = f"--encoder runs/{reader['name']} --linear runs/fast"
+        second = f" --second runs/{subject.parts[SECOND]['recipe']['name']}" if SECOND in subject.parts else ""
+        blend = f"--encoder runs/{reader['name']}{second} --linear runs/fast"
         commands.append(f"ctiforge train blend {blend} --data DIR --out runs/blend")
     commands.append("make bench DATA=DIR" + (f" BENCH_ARGS='--encoder runs/{reader['name']}'" if reader else ""))
     measured = subject.results["cti_rcm"]

@@ -52,24 +52,29 @@ def measure_int8(tsv: Path, model: str, encoder: Path | None) -> dict[str, Any]:
 
 
 def with_fp32_encoder(model: BlendModel, folder: Path) -> BlendModel:
-    """Return the same blend with the encoder in fp32.
+    """Return the same blend with the encoder in fp32; a second encoder stays in 8 bits, and reads what the fp32 one embeds.
 
     Raises:
         CtiforgeError: the folder holds another encoder, or a damaged one.
     """
     small = model.encoder
-    if (found := file_sha256(folder / "manifest.json")) != small.digest:
+    trained = small.manifest.get("made_from", small.digest)
+    if (found := file_sha256(folder / "manifest.json")) != trained:
         raise CtiforgeError(
-            f"{folder}: this encoder (SHA-256 {found[:12]}) is not the one in {model.name} ({small.digest[:12]})",
+            f"{folder}: this encoder (SHA-256 {found[:12]}) is not the one in {model.name} ({trained[:12]})",
             fix="--encoder DIR is the folder that the shipped encoder was trained to",
         )
     from tokenizers import Tokenizer
 
     onnx = read_verified(folder / _FP32, small.manifest["reference"][_FP32])
+    if model.second is not None:
+        from ctiforge.train.second_encoder import with_token_embeddings
+
+        onnx = with_token_embeddings(onnx)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     head = (folder / "head.npz").read_bytes()
     plain = EncoderModel(small.manifest, small.digest, onnx, tokenizer, head, threads=THREADS)
-    return BlendModel(model.manifest, model.digest, plain, model.linear)
+    return BlendModel(model.manifest, model.digest, plain, model.linear, model.second)
 
 
 def _compare(small: CweModel, plain: CweModel, texts: Sequence[str], golds: Sequence[str]) -> dict[str, Any]:

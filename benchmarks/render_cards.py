@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from card_sections import CardSubject, PartFile, render_card
+from card_sections import SECOND, CardSubject, PartFile, render_card
 from draw_cards import draw_calibration, draw_coverage
 
 from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
@@ -49,10 +49,10 @@ def load_subject(model: str) -> CardSubject:
     if "parts" in manifest:
         own = folder / "linear"
         linear = own if own.is_dir() else bundled_model_path(manifest["parts"]["linear"]["name"])
-        parts = {
-            name: json.loads((at / "manifest.json").read_bytes())
-            for name, at in (("encoder", folder / "encoder"), ("linear", linear))
-        }
+        folders = {"encoder": folder / "encoder", SECOND: folder / "second", "linear": linear}
+        if "second" not in manifest["parts"]:
+            del folders[SECOND]
+        parts = {name: json.loads((at / "manifest.json").read_bytes()) for name, at in folders.items()}
     files = [
         PartFile(path.relative_to(folder).as_posix(), path.stat().st_size, file_sha256(path))
         for path in sorted(folder.rglob("*"))

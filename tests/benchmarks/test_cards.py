@@ -271,6 +271,31 @@ def test_an_encoder_that_blends_taught_comes_after_them(blend: Any) -> None:
     ]
 
 
+def test_a_second_encoder(blend: Any) -> None:
+    from card_sections import SECOND
+
+    first = blend.parts["encoder"]
+    blend.parts[SECOND] = first | {"name": "accurate-second", "recipe": first["recipe"] | {"name": "accurate-second"}}
+    weights = {"encoder": 0.41, "second": 0.32, "linear": 0.23}
+    blend.manifest["second"] = {"unsure": 0.35, "weights": weights}
+    blend.manifest["development"]["read_by_the_second_encoder"] = 0.17
+    blend.manifest["development"]["parts_alone"]["second"] = {"top1": 0.75, "top3": 0.86, "macro_f1": 0.48}
+    blend.results["cti_rcm"]["held_out"].append(
+        blend.results["cti_rcm"]["held_out"][0] | {"kind": "second-encoder", "part": "accurate-second"}
+    )
+    said = render(blend)
+    for part in (
+        "below 0.35 (17 % of the development split), a second encoder reads the embeddings of the first",
+        "added with weights 0.23, 0.41 and 0.32",
+        "files taught the second encoder (`",
+        "The second encoder part learnt",
+        "| second encoder | 0.7500 | 0.8600 | 0.4800 |",
+        "ctiforge train encoder --recipe encoder-accurate-second",
+        "ctiforge train blend --encoder runs/accurate --second runs/accurate-second --linear runs/fast",
+    ):
+        assert part in said
+
+
 def test_a_gpu_s_energy_is_not_made_up(blend: Any) -> None:
     blend.results["energy"]["training_of_the_encoder"] = {"wall_hours": 0.07, "device": "cuda"}
     assert "The encoder's last fit took 4 minutes (cuda), which is no part of the estimate" in render(blend)

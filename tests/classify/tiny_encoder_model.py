@@ -16,12 +16,35 @@ from ctiforge.core.files import sha256, write_bytes, write_json
 CALIBRATION = {policy: {"temperature": 1.0, "slope": 1.0, "intercept": 0.0} for policy in ("mitre", "nvd")}
 
 
-def _graph(states: np.ndarray, weight: np.ndarray) -> bytes:
+def _graph(states: np.ndarray, weight: np.ndarray, *, shares: bool = False) -> bytes:
+    """A graph whose states are those of the table; if it `shares` them, they are an output of their own, too."""
+    from onnx import TensorProto, helper
+
+    table = helper.make_node("Gather", ["table", "input_ids"], ["token_states"], axis=0)
+    shared = [helper.make_node("Identity", ["token_states"], ["token_embeddings"])] if shares else []
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["b", "t"]) for name in ("input_ids", "attention_mask")]
+    return _mean_and_head([table, *shared], inputs, weight, {"table": states}, ["token_embeddings"] if shares else [])
+
+
+def _second_graph(weight: np.ndarray) -> bytes:
+    """The same over states that are given."""
+    from onnx import TensorProto, helper
+
+    inputs = [
+        helper.make_tensor_value_info("token_embeddings", TensorProto.FLOAT, ["b", "t", 8]),
+        helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["b", "t"]),
+    ]
+    return _mean_and_head([helper.make_node("Identity", ["token_embeddings"], ["token_states"])], inputs, weight, {}, [])
+
+
+def _mean_and_head(
+    before: list[Any], inputs: list[Any], weight: np.ndarray, more: dict[str, np.ndarray], outputs: list[str]
+) -> bytes:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["token_states"], axis=0),
+        *before,
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "last"], ["wide"]),
         helper.make_node("Mul", ["token_states", "wide"], ["masked"]),
@@ -30,14 +53,19 @@ def _graph(states: np.ndarray, weight: np.ndarray) -> bytes:
         helper.make_node("Div", ["sum", "count"], ["text_embedding"]),
         helper.make_node("MatMul", ["text_embedding", "head"], ["logits"]),
     ]
-    given = {"table": states, "head": weight.T.copy(), "last": np.array([2]), "middle": np.array([1])}
+    given = more | {"head": weight.T.copy(), "last": np.array([2]), "middle": np.array([1])}
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["b", "t"]) for name in ("input_ids", "attention_mask")],
+        inputs,
         [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, shape in (("logits", "bk"), ("text_embedding", "bh"), ("token_states", "bth"))
+            for name, shape in (
+                ("logits", "bk"),
+                ("text_embedding", "bh"),
+                ("token_states", "bth"),
+                *((name, "bth") for name in outputs),
+            )
         ],
         [numpy_helper.from_array(value, name) for name, value in given.items()],
     )
@@ -46,8 +74,8 @@ def _graph(states: np.ndarray, weight: np.ndarray) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def write_encoder(folder: Path, words: list[str], labels: list[str], *, seed: int = 1) -> Path:
-    """Write an encoder with 8 random dimensions that knows `words`."""
+def write_encoder(folder: Path, words: list[str], labels: list[str], *, seed: int = 1, shares: bool = False) -> Path:
+    """Write an encoder with 8 random dimensions that knows `words`; with `shares`, a second one can read its embeddings."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
     vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", *sorted(set(words))])}
@@ -60,7 +88,7 @@ def write_encoder(folder: Path, words: list[str], labels: list[str], *, seed: in
     head = io.BytesIO()
     np.savez(head, weight=weight)
     files = {
-        "model.int8.onnx": _graph(states, weight),
+        "model.int8.onnx": _graph(states, weight, shares=shares),
         "head.npz": head.getvalue(),
         "tokenizer.json": tokenizer.to_str().encode(),
     }
@@ -81,12 +109,36 @@ def write_encoder(folder: Path, words: list[str], labels: list[str], *, seed: in
     return folder
 
 
-def write_blend(folder: Path, linear: Path, words: list[str], labels: list[str], *, sure: float = 0.9) -> Path:
-    """Write a blend of a new encoder and a copy of the linear model at `linear`."""
-    encoder = write_encoder(folder / "encoder", words, labels)
+def write_second(folder: Path, labels: list[str], *, seed: int = 2) -> Path:
+    """Write a second encoder with a random head over the mean of the first one's embeddings."""
+    weight = np.random.default_rng(seed).normal(size=(len(labels), 8)).astype(np.float32)
+    data = _second_graph(weight)
+    write_bytes(folder / "model.int8.onnx", data)
+    manifest = {
+        "format": "ctiforge-second-encoder/1",
+        "name": "tiny-second",
+        "labels": labels,
+        "files": {"model.int8.onnx": sha256(data)},
+    }
+    write_json(folder / "manifest.json", manifest)
+    return folder
+
+
+def write_blend(
+    folder: Path, linear: Path, words: list[str], labels: list[str], *, sure: float = 0.9, second: dict[str, Any] | None = None
+) -> Path:
+    """Write a blend of a new encoder and a copy of the linear model at `linear`.
+
+    Args:
+        second: the manifest's settings of a second encoder, which is written as well; it has all labels but the first.
+    """
+    encoder = write_encoder(folder / "encoder", words, labels, shares=second is not None)
     for file in linear.iterdir():
         write_bytes(folder / "linear" / file.name, file.read_bytes())
-    digests = {part: sha256((path / "manifest.json").read_bytes()) for part, path in (("encoder", encoder), ("linear", linear))}
+    parts = {"encoder": encoder, "linear": linear}
+    if second is not None:
+        parts["second"] = write_second(folder / "second", labels[1:])
+    digests = {part: sha256((path / "manifest.json").read_bytes()) for part, path in parts.items()}
     manifest: dict[str, Any] = {
         "format": "ctiforge-blend/1",
         "name": "tiny-blend",
@@ -97,5 +149,5 @@ def write_blend(folder: Path, linear: Path, words: list[str], labels: list[str],
         "threshold": {"mitre": 0.2, "nvd": 0.2},
         "parts": {part: {"name": part, "digest": digest} for part, digest in digests.items()},
     }
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / "manifest.json", manifest | ({} if second is None else {"second": second}))
     return folder

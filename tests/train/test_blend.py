@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import lzma
 import random
-import runpy
 import shutil
 from collections.abc import Callable
 from datetime import date
@@ -27,13 +26,12 @@ from ctiforge.models.encoder import load_encoder
 from ctiforge.models.linear import load_linear_model
 from ctiforge.models.loading import load_cwe_model
 from ctiforge.sources.cwe import CweCatalogue
-from ctiforge.train import blend
+from ctiforge.train import blend_fitting
 from ctiforge.train.blend import BlendReport, run_train_blend
 from ctiforge.train.classifier import run_train_classifier
 from ctiforge.train.descriptions import read_descriptions
 from ctiforge.train.distillation import judge_unlabelled, teach
-from ctiforge.train.encoder import run_train_encoder
-from ctiforge.train.encoder_recipe import EncoderRecipe, load_encoder_recipe
+from ctiforge.train.encoder_recipe import EncoderRecipe
 from ctiforge.train.recipe import Distillation
 
 TEXT = "SQL injection in Blorbmail before 2.1 lets attackers run database queries through the login form."
@@ -45,57 +43,11 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def encoder(corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    module = runpy.run_path(str(Path(__file__).with_name("tiny_encoder.py")))
-    rng = random.Random(1)
-    texts = [corpus.module["sentence"](cwe_id, rng) for cwe_id in corpus.module["TEMPLATES"] for _ in range(200)]
-    base = module["write_tiny_encoder"](tmp_path_factory.mktemp("base") / "bert", texts)
-    recipe = module["write_tiny_recipe"](corpus.folder, corpus.module["RECIPE"], base, "blended.yaml")
-    out = tmp_path_factory.mktemp("models") / "encoder"
-    run_train_encoder(load_encoder_recipe(recipe), corpus.folder, out, catalogue=catalogue, device="cpu", threads=1)
-    return out
-
-
-@pytest.fixture(scope="module")
 def blended(
     encoder: Path, model: Any, corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory
 ) -> BlendReport:
     out = tmp_path_factory.mktemp("models") / "blend"
     return run_train_blend(encoder, model.report.folder, corpus.folder, out, catalogue=catalogue, threads=1)
-
-
-@pytest.fixture(scope="module")
-def windowed(
-    encoder: Path, corpus: Any, catalogue: CweCatalogue, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path, Path]:
-    """The encoder, a linear model cross-fitted on a window of 120 CVEs of NVD's that the encoder has not learnt, their data."""
-    out = tmp_path_factory.mktemp("windowed")
-    data = shutil.copytree(corpus.folder, out / "data")
-    rng, golds = random.Random(5), ["CWE-22", "CWE-79", "CWE-89", "CWE-787"]
-    told = [golds[i % 4] for i in range(120)]
-    texts = [f"{corpus.module['sentence'](gold, rng)} Seen at unit {i}." for i, gold in enumerate(told)]
-    records = [corpus.module["record"](f"CVE-2099-{40_000 + i}", text, date(2099, 5, 1), None) for i, text in enumerate(texts)]
-    labels = ["CWE-79" if i % 3 == 0 and gold == "CWE-89" else gold for i, gold in enumerate(told)]
-    pairs = [{"prompt": f"Text: {text}", "response": f"It is {label}"} for text, label in zip(texts, labels, strict=True)]
-    for name, lines in (("window.jsonl", records), ("pairs.jsonl", pairs)):
-        (data / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-    def with_window(recipe: dict[str, Any]) -> dict[str, Any]:
-        window = {"party": "nvd", "since": "2099-04-01", "until": "2099-06-01"}
-        return recipe | {
-            "sources": [*recipe["sources"], {"path": "window.jsonl", "licence": "CC0-1.0"}],
-            "instructions": [{"path": "pairs.jsonl", "licence": "CC0-1.0", "party": "nvd", "text_after": "Text:"}],
-            "party_order": ["cna", "adp", "nvd"],
-            "split": recipe["split"] | {"windows": [window]},
-        }
-
-    recipe = type(corpus.recipe).model_validate(with_window(corpus.recipe.model_dump(mode="json")))
-    linear = run_train_classifier(recipe, data, out / "linear", catalogue=catalogue).folder
-    reader = shutil.copytree(encoder, out / "encoder")
-    manifest = json.loads((reader / "manifest.json").read_bytes())
-    manifest["recipe"] = with_window(manifest["recipe"]) | {"shift": {"fit": "window", "window_share": 1.0}}
-    (reader / "manifest.json").write_text(json.dumps(manifest))
-    return reader, linear, data
 
 
 @pytest.fixture
@@ -233,7 +185,7 @@ class TestWindow:
     def test_policy_nvd_gets_a_shift_and_a_calibration_of_its_window(
         self, windowed: tuple[Path, Path, Path], catalogue: CweCatalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(blend, "MIN_SHIFT_EXAMPLES", 100)
+        monkeypatch.setattr(blend_fitting, "MIN_SHIFT_EXAMPLES", 100)
         made = run_train_blend(*windowed, tmp_path / "blend", catalogue=catalogue, threads=1)
         manifest = json.loads((made.folder / "manifest.json").read_bytes())
         weights = manifest["weights"]
@@ -248,51 +200,6 @@ class TestWindow:
         np.testing.assert_allclose(model.score(TEXTS, "mitre").scores, blend_scores(*seen, weights), atol=1e-5)
         shift = np.array(manifest["shift"]["nvd"], np.float32)
         np.testing.assert_allclose(model.score(TEXTS, "nvd").scores, blend_scores(*seen, weights) + shift, atol=1e-5)
-
-
-@pytest.mark.parametrize(("encoder", "linear"), [(1.0, 0.0), (0.0, 1.0), (0.4, 0.8)])
-def test_the_weights_that_made_the_labels_are_found(encoder: float, linear: float) -> None:
-    labels = ["CWE-22", "CWE-79", "CWE-89", "CWE-787"]
-    places = Places.of(labels, labels[:3], labels)
-    rng = np.random.default_rng(2)
-    scores = [rng.normal(scale=2, size=(3000, k)).astype(np.float32) for k in (3, 4)]
-    odds = np.exp(blend_scores(*scores, places, {"encoder": encoder, "linear": linear}))
-    drawn = [int(rng.choice(4, p=row / row.sum())) for row in odds]
-    found = blend._fit_weights(blend._Split(*scores, np.eye(4, dtype=bool)[drawn], [(labels[i],) for i in drawn]), places)
-    assert found == {"encoder": pytest.approx(encoder, abs=0.08), "linear": pytest.approx(linear, abs=0.08)}
-
-
-class TestSure:
-    """Three labels, the first of which is right; `alone` is sure of what is wrong in some texts."""
-
-    @staticmethod
-    def split(n: int, sure: list[float], rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A linear model whose probability is one of `sure` and that has the right label at `rank`; a blend that is right."""
-        hits = np.zeros((n, 5), dtype=bool)
-        hits[:, 0] = True
-        alone = np.tile(np.linspace(0.05, 0.01, 5), (n, 1))
-        alone[:, rank - 1], alone[:, 0] = alone[:, 0], alone[:, rank - 1].copy()
-        first = alone.argmax(axis=1)
-        alone[np.arange(n), first] = np.resize(sure, n)
-        blended = np.tile(np.linspace(0.5, 0.1, 5), (n, 1))
-        return alone, blended, hits
-
-    def test_the_lowest_that_loses_nothing(self) -> None:
-        assert blend._choose_sure(*self.split(40, [0.4, 0.99], rank=1)) == 0.5
-
-    @pytest.mark.parametrize(("rank", "chosen"), [(2, 0.85), (4, 0.85)])
-    def test_rank_1_and_rank_3_count(self, rank: int, chosen: float) -> None:
-        alone, blended, hits = self.split(40, [0.81], rank)
-        fine = self.split(40, [0.95], rank=1)
-        both = [np.concatenate(pair) for pair in zip((alone, blended, hits), fine, strict=True)]
-        assert blend._choose_sure(*both) == chosen
-
-    def test_a_blend_that_only_ranks_the_third_better(self) -> None:
-        alone, blended, hits = self.split(40, [0.81], rank=4)
-        blended[:, 1], blended[:, 0] = 0.5, 0.4  # the right label is second: rank 1 is wrong in both, rank 3 in one
-        fine = self.split(40, [0.95], rank=1)
-        both = [np.concatenate(pair) for pair in zip((alone, blended, hits), fine, strict=True)]
-        assert blend._choose_sure(*both) == 0.85
 
 
 class TestTeacher:

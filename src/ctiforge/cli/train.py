@@ -230,10 +230,26 @@ def blend(
     linear: Annotated[Path, typer.Option(help="Folder that `ctiforge train classifier` wrote, with its folder 'run'.")],
     data: Annotated[Path, typer.Option(help="Folder that holds the files named in the encoder's recipe.")],
     out: Annotated[Path, typer.Option(help="Folder to write the model to.")],
+    second: Annotated[
+        Path | None,
+        typer.Option(help="An encoder trained upon the first one's embeddings, for texts that the blend is not sure of."),
+    ] = None,
+    sure: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="From this probability on the linear model answers alone; the lowest without a loss by default."
+        ),
+    ] = None,
+    unsure: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Below this probability the second encoder reads a text; the lowest without a loss by default."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="What the model is called; stands in every prediction.")] = "accurate",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
-    """Blend an encoder with a linear model: weights and calibration from the development split."""
+    """Blend an encoder, or two, with a linear model: weights and calibration from the development split."""
     try:
         from ctiforge.classify.classifier import BUNDLED_MODELS, bundled_model_path
         from ctiforge.train.blend import run_train_blend
@@ -242,7 +258,10 @@ def blend(
     report = timed_reporter()
 
     shipped = {each: bundled_model_path(each) for each in BUNDLED_MODELS}
-    made = run_train_blend(encoder, linear, data, out, name=name, shipped=shipped, threads=threads, report=report)
+    made = run_train_blend(
+        encoder, linear, data, out, second=second, sure=sure, unsure=unsure, name=name, shipped=shipped, threads=threads,
+        report=report,
+    )  # fmt: skip
     scores = made.development
     alone = ", ".join(f"{part} {found['top1']:.4f}" for part, found in scores["parts_alone"].items())
     typer.echo(
@@ -250,6 +269,7 @@ def blend(
         f"development split, n={scores['n']:,}: top-1 {scores['top1']:.4f} (alone: {alone}), top-3 {scores['top3']:.4f}, "
         f"macro-F1 {scores['macro_f1']:.4f}, calibration error {scores['half_fitted_calibration_error']:.4f}\n"
         f"the linear model answers {scores['left_to_the_linear_model']:.0%} alone"
+        + (f", the second encoder reads {scores['read_by_the_second_encoder']:.0%}" if second else "")
     )
 
 

@@ -1,14 +1,16 @@
 """An encoder and the linear model in one: their log-probabilities are added; where the linear model is sure, it answers alone.
 
 A folder with ``manifest.json`` (labels, the weights of the two, calibration, what its parts are) and the encoder's own folder
-``encoder``. The linear model is in the folder ``linear``, or it is a model that ships with ctiforge, known by its digest.
+``encoder``. The linear model is in the folder ``linear``, or it is a model that ships with ctiforge, known by its digest. Where
+the manifest has ``second``, the folder ``second`` holds an encoder for the texts that the two are not sure of: it reads the
+embeddings of the first, and the three have weights, calibration and shift of their own.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,46 +22,62 @@ from ctiforge.models.artefact import not_a_manifest, read_manifest
 from ctiforge.models.cwe_model import Contributions
 from ctiforge.models.encoder import EncodedTexts, EncoderModel, load_encoder
 from ctiforge.models.linear import Calibration, Doubles, Floats, LinearModel, ScoredByNgrams, load_linear_model
+from ctiforge.models.second_encoder import SecondEncoder, load_second_encoder
 
-__all__ = ["BLEND_FORMAT", "NEVER_SURE", "BlendModel", "Places", "ScoredByBlend", "blend_scores", "load_blend"]
+__all__ = [
+    "ALWAYS_UNSURE",
+    "BLEND_FORMAT",
+    "NEVER_SURE",
+    "BlendModel",
+    "Places",
+    "ScoredByBlend",
+    "blend_scores",
+    "load_blend",
+]
 
 BLEND_FORMAT = "ctiforge-blend/1"
 
 NEVER_SURE = 1.01
 """As a model's `sure`: the encoder reads every text."""
 
+ALWAYS_UNSURE = 1.01
+"""As a model's `unsure`: the second encoder reads every text that the first one reads."""
+
 _FIX = "make one: ctiforge train blend --help"
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the labels of each part stand among the K labels of the blend."""
+    """Where the labels of each part stand among the K labels of the blend; `second` is empty where there is no such part."""
 
     encoder: npt.NDArray[np.int64]
     linear: npt.NDArray[np.int64]
     size: int
+    second: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, labels: Sequence[str], encoder: Sequence[str], linear: Sequence[str]) -> Places:
+    def of(cls, labels: Sequence[str], encoder: Sequence[str], linear: Sequence[str], second: Sequence[str] = ()) -> Places:
         """Find the places of the parts' labels; each of them must be one of `labels` (else KeyError)."""
         place = {label: i for i, label in enumerate(labels)}
-        return cls(np.array([place[each] for each in encoder]), np.array([place[each] for each in linear]), len(labels))
+        found = [np.array([place[each] for each in own], dtype=np.int64) for own in (encoder, linear, second)]
+        return cls(found[0], found[1], len(labels), found[2])
 
 
-def blend_scores(encoder: Floats, linear: Floats, places: Places, weights: Mapping[str, float]) -> Floats:
+def blend_scores(
+    encoder: Floats, linear: Floats, places: Places, weights: Mapping[str, float], second: Floats | None = None
+) -> Floats:
     """Return the blend's scores: float32, shape (B, K), the weighted sum of log-probabilities (a logarithmic opinion pool).
 
     Args:
-        encoder, linear: scores of shape (B, labels of the one) and (B, labels of the other).
-        weights: of ``encoder`` and ``linear``.
+        encoder, linear, second: scores of shape (B, labels of that part); `second` is None where two are blended.
+        weights: of ``encoder``, ``linear`` and, with `second`, of ``second``.
 
-    A label that one of the two does not know is to it as unlikely as the least likely label that it knows.
+    A label that a part does not know is to it as unlikely as the least likely label that it knows.
     """
-    given = [
-        weights[name] * _over_union(_log_shares(scores), place, places.size)
-        for name, scores, place in (("encoder", encoder, places.encoder), ("linear", linear, places.linear))
-    ]
-    total: Floats = given[0] + given[1]
+    total: Floats = weights["encoder"] * _over_union(_log_shares(encoder), places.encoder, places.size)
+    total += weights["linear"] * _over_union(_log_shares(linear), places.linear, places.size)
+    if second is not None:
+        total += weights["second"] * _over_union(_log_shares(second), places.second, places.size)
     return total
 
 
@@ -75,42 +93,76 @@ def _over_union(values: Floats, place: npt.NDArray[np.int64], size: int) -> Floa
     return spread
 
 
+class _Answers:
+    """How the scores of parts become the blend's: weights, then the shift and the calibration of each policy."""
+
+    def __init__(self, settings: Mapping[str, Any], parts: Sequence[str]) -> None:
+        self.weights = {part: float(settings["weights"][part]) for part in parts}
+        self._calibrations = {policy: Calibration(**values) for policy, values in settings["calibration"].items()}
+        self._shifts = {policy: np.array(shift, np.float32) for policy, shift in settings.get("shift", {}).items()}
+
+    def of(self, pooled: Floats, policy: str | None) -> tuple[Floats, Doubles]:
+        """Return scores and probabilities, both of shape (B, K), of what `blend_scores` made with `weights`."""
+        scores = pooled + self._shifts[policy] if policy in self._shifts else pooled
+        return scores, self._calibrations[policy or "mitre"].probabilities(scores)
+
+
 class BlendModel:
     """A loaded blend; attributes and `score` as `ctiforge.models.cwe_model.CweModel` has them.
 
     Attributes:
-        encoder, linear: its parts.
+        encoder, linear, second: its parts; `second` is None where there is no second encoder.
         sure: from this probability on, the linear model's answer stands and the encoder is not asked.
+        unsure: below this probability, of the policy asked for, the second encoder reads the text as well.
     """
 
-    def __init__(self, manifest: dict[str, Any], digest: str, encoder: EncoderModel, linear: LinearModel) -> None:
+    def __init__(
+        self,
+        manifest: dict[str, Any],
+        digest: str,
+        encoder: EncoderModel,
+        linear: LinearModel,
+        second: SecondEncoder | None = None,
+    ) -> None:
         self.manifest = manifest
         self.digest = digest
         self.name: str = manifest["name"]
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.encoder = encoder
         self.linear = linear
+        self.second = second
         self.sure = float(manifest["sure"])
-        self._weights = {part: float(manifest["weights"][part]) for part in ("encoder", "linear")}
-        self._places = Places.of(self.labels, encoder.labels, linear.labels)
-        self._calibrations = {policy: Calibration(**values) for policy, values in manifest["calibration"].items()}
-        self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
+        self._places = Places.of(self.labels, encoder.labels, linear.labels, second.labels if second else ())
+        self._two = _Answers(manifest, ("encoder", "linear"))
+        self.unsure = 0.0
+        self._three = self._two
+        if second is not None:
+            self.unsure = float(manifest["second"]["unsure"])
+            self._three = _Answers(manifest["second"], ("encoder", "second", "linear"))
 
     def score(self, texts: list[str], policy: str | None = None) -> ScoredByBlend:
-        """Score a batch of texts; the encoder reads those that the linear model is not sure of."""
+        """Score a batch of texts; the encoder reads those that the linear model is not sure of, the second encoder those of
+        them that the two are not sure of either."""
         by_ngrams = self.linear.score(texts, policy)
         scores = _over_union(by_ngrams.scores, self._places.linear, len(self.labels))
         probabilities = np.zeros(scores.shape, dtype=np.float64)
         probabilities[:, self._places.linear] = by_ngrams.probabilities
         asked = np.flatnonzero(by_ngrams.probabilities.max(axis=1) < self.sure)
-        encoded = self.encoder.encode([texts[i] for i in asked], states=True)
+        encoded = self.encoder.encode([texts[i] for i in asked], states=True, token_embeddings=self.second is not None)
+        read_twice = asked[:0]
         if asked.size:
             plain = self.linear.scores(by_ngrams.features)[asked]
-            scores[asked] = blend_scores(encoded.logits, plain, self._places, self._weights)
-            if policy in self._shifts:
-                scores[asked] += self._shifts[policy]
-            probabilities[asked] = self._calibrations[policy or "mitre"].probabilities(scores[asked])
-        return ScoredByBlend(self, by_ngrams, encoded, {int(text): i for i, text in enumerate(asked)}, scores, probabilities)
+            pooled = blend_scores(encoded.logits, plain, self._places, self._two.weights)
+            scores[asked], probabilities[asked] = self._two.of(pooled, policy)
+            if self.second is not None:
+                unsure = np.flatnonzero(probabilities[asked].max(axis=1) < self.unsure)
+                read_twice = asked[unsure]
+                logits = self.second.logits([encoded.token_embeddings[i] for i in unsure])
+                pooled = blend_scores(encoded.logits[unsure], plain[unsure], self._places, self._three.weights, logits)
+                scores[read_twice], probabilities[read_twice] = self._three.of(pooled, policy)
+                encoded = replace(encoded, token_embeddings=[])
+        places = {int(text): i for i, text in enumerate(asked)}
+        return ScoredByBlend(self, by_ngrams, encoded, places, scores, probabilities, frozenset(read_twice.tolist()))
 
     def place_in(self, part: EncoderModel | LinearModel, label: int) -> int | None:
         """Return the place of one of the blend's labels among those of a part, or None."""
@@ -125,6 +177,7 @@ class ScoredByBlend:
 
     Attributes:
         asked: for each text that the encoder read, its place in `encoded`.
+        read_twice: the texts that the second encoder read as well.
     """
 
     model: BlendModel
@@ -133,13 +186,17 @@ class ScoredByBlend:
     asked: Mapping[int, int]
     scores: Floats
     probabilities: Doubles
+    read_twice: frozenset[int] = frozenset()
 
     def words(self, text: int) -> tuple[int, int]:
         """Return how many words of a text the linear model knows, and how many it has."""
         return self.by_ngrams.words(text)
 
     def contributions(self, asked: Sequence[tuple[int, int]], most: int) -> list[Contributions]:
-        """Return the words that the encoder counts for labels in texts; the linear model's n-grams where it was not asked."""
+        """Return the words that the encoder counts for labels in texts; the linear model's n-grams where it was not asked.
+
+        The words are the first encoder's, also where a second one has read the text.
+        """
         model = self.model
         found = [Contributions(0.0, [])] * len(asked)
         by_ngrams: dict[int, tuple[int, int]] = {}
@@ -174,13 +231,15 @@ def load_blend(folder: str | os.PathLike[str], shipped: Mapping[str, Path], *, t
         own = source / "linear"
         linear = load_linear_model(own if own.is_dir() else shipped.get(name, own))
         encoder = load_encoder(source / "encoder", threads=threads)
-        for part, model in (("linear", linear), ("encoder", encoder)):
+        second = load_second_encoder(source / "second", threads=threads) if "second" in manifest else None
+        loaded: dict[str, LinearModel | EncoderModel | SecondEncoder] = {"linear": linear, "encoder": encoder}
+        for part, model in (loaded | ({"second": second} if second else {})).items():
             if model.digest != parts[part]["digest"]:
                 raise ModelError(
                     f"{source}: its {part} model is not the one it was made with (SHA-256 {model.digest[:12]}, wanted "
                     f"{parts[part]['digest'][:12]})",
                     fix=f"copy that {part} model to {source / part}, or {_FIX}",
                 )
-        return BlendModel(manifest, digest, encoder, linear)
+        return BlendModel(manifest, digest, encoder, linear, second)
     except (KeyError, TypeError, ValueError) as error:
         raise not_a_manifest(source, error) from None

@@ -27,9 +27,11 @@ from ctiforge.models.onnx_runtime import open_session
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-__all__ = ["ENCODER_FORMAT", "EncodedTexts", "EncoderModel", "ScoredByEncoder", "load_encoder"]
+__all__ = ["ENCODER_FORMAT", "TOKEN_EMBEDDINGS", "EncodedTexts", "EncoderModel", "ScoredByEncoder", "load_encoder"]
 
 ENCODER_FORMAT = "ctiforge-encoder/1"
+TOKEN_EMBEDDINGS = "token_embeddings"
+"""The output, of an encoder that shares its embeddings with a second one, that enters the first layer of both."""
 EXTRA = "accurate"
 
 _INT8, _HEAD, _TOKENIZER = "model.int8.onnx", "head.npz", "tokenizer.json"
@@ -76,12 +78,14 @@ class EncodedTexts:
         embeddings: float32, shape (B, H): the mean of a text's token states.
         states: B arrays, float32, shape (T, H); empty unless asked for.
         encodings: B tokenizations with the character range of each token.
+        token_embeddings: B arrays, float32, shape (T, H): what enters the first layer; empty unless asked for.
     """
 
     logits: Floats
     embeddings: Floats
     states: list[Floats]
     encodings: list[Encoding]
+    token_embeddings: list[Floats] = field(default_factory=list)
     _words: dict[int, _Words] = field(default_factory=dict)
 
     def words(self, text: int) -> _Words:
@@ -114,7 +118,7 @@ class EncoderModel:
         self._shifts = {policy: np.array(shift, np.float32) for policy, shift in manifest.get("shift", {}).items()}
         self._session = open_session(onnx, threads=threads, extra=EXTRA)
 
-    def encode(self, texts: list[str], *, states: bool = False) -> EncodedTexts:
+    def encode(self, texts: list[str], *, states: bool = False, token_embeddings: bool = False) -> EncodedTexts:
         """Run the encoder over texts, one at a time.
 
         Activations get one 8-bit scale for all that is computed together, so a text in a batch would be answered a little
@@ -122,18 +126,23 @@ class EncoderModel:
 
         Args:
             states: keep the states of every token, which `contributions` needs.
+            token_embeddings: keep what enters the first layer, which a second encoder reads; only an encoder that shares it
+                has that output.
         """
         encodings = self._tokenizer.encode_batch(texts)
         wanted = ["logits", "text_embedding", *(["token_states"] if states else [])]
+        wanted += [TOKEN_EMBEDDINGS] if token_embeddings else []
         logits = np.zeros((len(texts), len(self.labels)), dtype=np.float32)
-        embeddings, kept = [], []
+        embeddings, kept, entered = [], [], []
         for row, encoding in enumerate(encodings):
             given = (np.array([each], dtype=np.int64) for each in (encoding.ids, encoding.attention_mask))
             found = self._session.run(wanted, dict(zip(self._inputs, given, strict=True)))
             logits[row] = found[0][0]
             embeddings.append(found[1][0])
             kept.append(found[2][0] if states else _NO_STATES)
-        return EncodedTexts(logits, np.array(embeddings) if embeddings else _NO_STATES, kept, encodings)
+            if token_embeddings:
+                entered.append(found[-1][0])
+        return EncodedTexts(logits, np.array(embeddings) if embeddings else _NO_STATES, kept, encodings, entered)
 
     def score(self, texts: list[str], policy: str | None = None) -> ScoredByEncoder:
         """Score a batch of texts; see `ctiforge.models.cwe_model.CweModel`."""

@@ -153,13 +153,20 @@ def _top1(probabilities: Doubles, hits: Hits) -> tuple[Doubles, Hits]:
     return probabilities[rows, first], hits[rows, first]
 
 
-def half_fitted_error(scores: Floats, hits: Hits) -> float:
-    """Return the calibration error when each half of the split is judged with the calibration of the other half."""
+def half_fitted_error(scores: Floats, hits: Hits, second: Floats | None = None, unsure: float = 0) -> float:
+    """Return the calibration error when each half of the split is judged with the calibration of the other half.
+
+    Args:
+        second: scores that answer where the highest probability by `scores` is below `unsure`, with a calibration of their own.
+    """
     errors = []
     for half in (0, 1):
-        calibration = fit_calibration(scores[half::2], hits[half::2])
-        probabilities = calibration.probabilities(scores[1 - half :: 2])
-        errors.append(expected_calibration_error(*_top1(probabilities, hits[1 - half :: 2])))
+        learnt, judged = slice(half, None, 2), slice(1 - half, None, 2)
+        probabilities = fit_calibration(scores[learnt], hits[learnt]).probabilities(scores[judged])
+        if second is not None:
+            again = fit_calibration(second[learnt], hits[learnt]).probabilities(second[judged])
+            probabilities = np.where(probabilities.max(axis=1, keepdims=True) < unsure, again, probabilities)
+        errors.append(expected_calibration_error(*_top1(probabilities, hits[judged])))
     return float(np.mean(errors))
 
 

@@ -19,7 +19,7 @@ from scipy.sparse import csr_matrix, diags
 
 from ctiforge.core.errors import InputError
 from ctiforge.core.files import file_sha256, sha256, write_bytes
-from ctiforge.models.blend import NEVER_SURE, BlendModel
+from ctiforge.models.blend import ALWAYS_UNSURE, NEVER_SURE, BlendModel
 from ctiforge.models.cwe_model import CweModel
 from ctiforge.models.linear import Floats
 from ctiforge.sources.cwe import CweCatalogue
@@ -91,7 +91,7 @@ def judge_unlabelled(
 ) -> Judged:
     """Write the mean of what models say of the unlabelled descriptions that a recipe wants, for an encoder to learn from.
 
-    Both parts of a blend read every text. The same call goes on after a kill.
+    All parts of a blend read every text. The same call goes on after a kill.
 
     Args:
         out: what is written is what `ctiforge.train.teacher` writes.
@@ -108,7 +108,7 @@ def judge_unlabelled(
         )
     for teacher in teachers:
         if isinstance(teacher, BlendModel):
-            teacher.sure = NEVER_SURE
+            teacher.sure, teacher.unsure = NEVER_SURE, ALWAYS_UNSURE
     chosen = _unlabelled(recipe, since, data, catalogue)
     labels = sorted({label for teacher in teachers for label in teacher.labels}, key=lambda label: int(label[4:]))
     said = _mean_said(teachers, [each.text for each in chosen], labels, Path(out) / "parts", report)
