@@ -26,7 +26,7 @@ def test_the_weights_that_made_the_labels_are_found(encoder: float, linear: floa
     odds = np.exp(blend_scores(*scores, places, {"encoder": encoder, "linear": linear}))
     drawn = [int(rng.choice(4, p=row / row.sum())) for row in odds]
     found = fit_weights(BlendedSplit(*scores, np.eye(4, dtype=bool)[drawn], [(labels[i],) for i in drawn]), places)
-    assert found == {"encoder": pytest.approx(encoder, abs=0.08), "linear": pytest.approx(linear, abs=0.08)}
+    assert found == {"encoder": pytest.approx(encoder, abs=0.1), "linear": pytest.approx(linear, abs=0.1)}
 
 
 @pytest.mark.parametrize("given", [(0.5, 0.3, 0.4), (0.0, 1.0, 0.0)])
@@ -39,8 +39,26 @@ def test_the_weights_of_three_parts_too(given: tuple[float, float, float]) -> No
     odds = np.exp(blend_scores(encoder, linear, places, weights, second))
     drawn = [int(rng.choice(4, p=row / row.sum())) for row in odds]
     split = BlendedSplit(encoder, linear, np.eye(4, dtype=bool)[drawn], [(labels[i],) for i in drawn], second)
-    assert fit_weights(split, places, THREE_PARTS) == pytest.approx(weights, abs=0.1)
+    assert fit_weights(split, places, THREE_PARTS) == pytest.approx(weights, abs=0.13)
     assert set(fit_weights(split, places)) == {"encoder", "linear"}
+
+
+def test_labels_that_no_part_believes_in_do_not_decide_the_weights() -> None:
+    labels = ["CWE-22", "CWE-79", "CWE-89"]
+    places = Places.of(labels, labels, labels)
+    rng = np.random.default_rng(4)
+    drawn = rng.integers(3, size=2000)
+    encoder, linear = ((rng.normal(size=(2000, 3)) + 2 * np.eye(3)[drawn]).astype(np.float32) for _ in range(2))
+    hits = np.eye(3, dtype=bool)[drawn]
+
+    def found() -> dict[str, float]:
+        return fit_weights(BlendedSplit(encoder, linear, hits, [(labels[i],) for i in drawn]), places)
+
+    before = found()
+    for row in range(20):
+        encoder[row, drawn[row]] = -60  # the linear model is no better there, but for its smaller numbers
+        linear[row, drawn[row]] = -10
+    assert found() == pytest.approx(before, abs=0.1)
 
 
 def test_the_answer_below_the_threshold_is_the_second_one() -> None:

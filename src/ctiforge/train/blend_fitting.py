@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 from ctiforge.models.blend import NEVER_SURE, Places, blend_scores
 from ctiforge.models.linear import Doubles, Floats
 from ctiforge.train.calibration import MIN_SHIFT_EXAMPLES, CalibratedSplit, Hits, calibrate, calibrate_with_shift
-from ctiforge.train.development_scores import mean_loss
 
 __all__ = [
     "SURE",
@@ -37,6 +36,7 @@ TWO_PARTS = {"encoder": 0.7, "linear": 0.7}
 THREE_PARTS = {"encoder": 0.5, "second": 0.5, "linear": 0.3}
 """Where the search for weights begins, as of `TWO_PARTS`."""
 
+_FLOOR = 0.01
 _MAY_LOSE = 0.0005
 """Share of the development split that a cheaper answer may get wrong where the other would not, on balance, at each rank."""
 _RANKS = (1, 3)
@@ -100,10 +100,17 @@ def fits_shift(window: BlendedSplit) -> bool:
 
 
 def fit_weights(split: BlendedSplit, places: Places, start: Mapping[str, float] = TWO_PARTS) -> dict[str, float]:
-    """Return the weights of the parts' log-probabilities that make the development split most likely."""
+    """Return the weights of the parts' log-probabilities that make the development split most likely.
+
+    What is right is never less likely than `_FLOOR`, as if that much of the probability were anywhere: a few examples whose
+    label no part believes in would decide the weights otherwise.
+    """
 
     def loss(weights: Sequence[float]) -> float:
-        return mean_loss(split.pooled(places, dict(zip(start, weights, strict=True))), split.hits)
+        pooled = split.pooled(places, dict(zip(start, weights, strict=True))).astype(np.float64)
+        given = np.exp(pooled - pooled.max(axis=1, keepdims=True))
+        right = np.where(split.hits, given, 0).sum(axis=1) / given.sum(axis=1)
+        return float(-np.log((1 - _FLOOR) * right + _FLOOR).mean())
 
     steps = {"maxiter": 60 * (len(start) - 1), "xatol": 1e-3, "fatol": 1e-6}
     found = minimize(loss, x0=[*start.values()], method="Nelder-Mead", options=steps)
