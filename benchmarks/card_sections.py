@@ -187,8 +187,9 @@ def _second_method(subject: CardSubject) -> str:
     settings, second = subject.manifest["second"], subject.parts[SECOND]
     weights = settings["weights"]
     return (
-        f" Where the highest probability of these two is below {settings['unsure']:g} "
-        f"({percent(subject.manifest['development']['read_by_the_second_encoder'])} of the development split), a second encoder reads the "
+        f" Where the highest probability of these two is below {settings['unsure']['mitre']:g} "
+        f"({percent(subject.manifest['development']['read_by_the_second_encoder'])} of the development split), under policy nvd below "
+        f"{settings['unsure']['nvd']:g}, a second encoder reads the "
         f"embeddings of the first, and the three are added with weights {weights['linear']:.2f}, {weights['encoder']:.2f} and "
         f"{weights['second']:.2f}. It is {encoder_origin(second['recipe'])}, too, fine-tuned in {second['fit']['steps']:,} steps "
         f"({second['fit']['device']}, {second['fit']['precision']}) without learning the embeddings, weights in 8 bits."

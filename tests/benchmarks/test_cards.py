@@ -277,7 +277,7 @@ def test_a_second_encoder(blend: Any) -> None:
     first = blend.parts["encoder"]
     blend.parts[SECOND] = first | {"name": "accurate-second", "recipe": first["recipe"] | {"name": "accurate-second"}}
     weights = {"encoder": 0.41, "second": 0.32, "linear": 0.23}
-    blend.manifest["second"] = {"unsure": 0.35, "weights": weights}
+    blend.manifest["second"] = {"unsure": {"mitre": 0.35, "nvd": 0.6}, "weights": weights}
     blend.manifest["development"]["read_by_the_second_encoder"] = 0.17
     blend.manifest["development"]["parts_alone"]["second"] = {"top1": 0.75, "top3": 0.86, "macro_f1": 0.48}
     blend.results["cti_rcm"]["held_out"].append(
@@ -285,7 +285,7 @@ def test_a_second_encoder(blend: Any) -> None:
     )
     said = render(blend)
     for part in (
-        "below 0.35 (17 % of the development split), a second encoder reads the embeddings of the first",
+        "below 0.35 (17 % of the development split), under policy nvd below 0.6, a second encoder reads the embeddings",
         "added with weights 0.23, 0.41 and 0.32",
         "files taught the second encoder (`",
         "The second encoder part learnt",

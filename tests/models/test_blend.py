@@ -34,7 +34,7 @@ WEIGHT = st.floats(-2, 2, width=32)
 
 SECOND = {
     "weights": {"encoder": 0.5, "second": 0.75, "linear": 0.25},
-    "unsure": 0.5,
+    "unsure": {"mitre": 0.5, "nvd": 0.5},
     "calibration": {
         policy: {"temperature": t, "slope": 1.5, "intercept": 0.25} for policy, t in (("mitre", 0.8), ("nvd", 1.2))
     },
@@ -134,7 +134,7 @@ class TestSecondEncoder:
 
     @staticmethod
     def answers(model: BlendModel, unsure: float, policy: str | None = None, texts: Sequence[str] = TEXTS) -> ScoredByBlend:
-        model.unsure = unsure
+        model.unsure = {"mitre": unsure, "nvd": unsure}
         return model.score(list(texts), policy)
 
     @pytest.mark.parametrize("policy", [None, "mitre", "nvd"])
@@ -232,7 +232,9 @@ class TestDamage:
         with pytest.raises(ModelError, match=r"second.manifest\.json: cannot read"):
             load_blend(copy, {})
 
-    @pytest.mark.parametrize("found", [{}, 3, SECOND | {"weights": {"encoder": 1, "linear": 1}}, SECOND | {"unsure": None}])
+    @pytest.mark.parametrize(
+        "found", [{}, 3, SECOND | {"weights": {"encoder": 1, "linear": 1}}, SECOND | {"unsure": {"mitre": 0.5}}]
+    )
     def test_settings_that_are_none_are_refused(self, copy: Path, found: Any) -> None:
         file = copy / "manifest.json"
         file.write_text(json.dumps(json.loads(file.read_bytes()) | {"second": found}))

@@ -17,13 +17,16 @@ pytest.importorskip("onnxruntime")
 
 import onnx
 import torch
+from transformers import BertConfig, BertModel
 
 from ctiforge.core.errors import ModelError
 from ctiforge.models.encoder import ENCODER_FORMAT
 from ctiforge.models.token_batches import TokenizedTexts
 from ctiforge.train.encoder_base import BaseModel, build_network, find_base_model
+from ctiforge.train.encoder_checkpoint import FitFolder
 from ctiforge.train.encoder_export import export_encoder
-from ctiforge.train.encoder_objectives import logits_of
+from ctiforge.train.encoder_fitting import Device, Schedule, run_fit
+from ctiforge.train.encoder_objectives import Classification, logits_of
 from ctiforge.train.encoder_onnx import FP32, INT8, read_onnx_weights
 from ctiforge.train.encoder_start import find_fitted_run
 
@@ -131,3 +134,46 @@ def test_a_file_cut_short(exported: Path, tmp_path: Path) -> None:
         read_onnx_weights(tmp_path / INT8)
     with pytest.raises(ModelError, match="cannot read the weights"):
         read_onnx_weights(tmp_path / FP32)
+
+
+class TestSharedEmbeddings:
+    """An encoder upon the embeddings of another."""
+
+    def test_they_and_the_vocabulary_are_the_other_s_and_stay(
+        self, network: torch.nn.ModuleDict, exported: Path, base: BaseModel
+    ) -> None:
+        start = find_base_model(str(base.folder), 24, embeddings=str(exported))
+        made = build_network(start, LABELS, rows=None, dropout=0.0, seed=7, layers=[1])
+        for name, parameter in made["encoder"].named_parameters():
+            shared = name.startswith("embeddings.")
+            assert parameter.requires_grad is not shared
+            if shared:
+                torch.testing.assert_close(parameter, network.state_dict()[f"encoder.{name}"], rtol=0, atol=0.02)
+        assert start.load_tokenizer(24).get_vocab_size() == base.load_tokenizer(24).get_vocab_size()
+        assert start.pad_id == 0
+        before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+        schedule = Schedule(
+            epochs=1, batch_size=2, learning_rate=0.1, head_learning_rate=0.1, layer_decay=1.0, warmup=0.0, weight_decay=0.1,
+            clip=1.0, evaluations_per_epoch=1, patience=1, seed=1,
+        )  # fmt: skip
+        objective = Classification(TEXTS, *(np.ones(shape, np.float32) for shape in ((2, 3), 2, 3)), np.zeros(3, np.float32), 0)
+        fitted = FitFolder(exported / "fit", "")
+        run_fit(made, objective, schedule, fitted, Device(torch.device("cpu"), "fp32"), name="fit")
+        changed = {name for name, tensor in made.state_dict().items() if not torch.equal(tensor, before[name])}
+        assert changed == {name for name in before if not name.startswith("encoder.embeddings.")}
+
+    def test_the_digest_depends_on_both(self, exported: Path, base: BaseModel) -> None:
+        shared = find_base_model(str(base.folder), 24, embeddings=str(exported))
+        assert len({base.digest, shared.digest, find_base_model(str(exported), 24).digest}) == 3
+
+    def test_of_another_width(self, exported: Path, base: BaseModel, tmp_path: Path) -> None:
+        wide = BertModel(BertConfig(vocab_size=40, hidden_size=64, num_hidden_layers=1, num_attention_heads=2))
+        wide.save_pretrained(tmp_path)
+        start = find_base_model(str(tmp_path), 24, embeddings=str(exported))
+        with pytest.raises(ModelError, match="are not those of such an encoder") as caught:
+            build_network(start, LABELS, rows=None, dropout=0.0, seed=7)
+        assert "same kind and width" in str(caught.value.fix)
+
+    def test_of_a_folder_that_is_no_training(self, base: BaseModel) -> None:
+        with pytest.raises(ModelError, match="is no encoder that"):
+            find_base_model(str(base.folder), 24, embeddings=str(base.folder))

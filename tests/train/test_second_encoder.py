@@ -216,7 +216,7 @@ def blended(
     out = tmp_path_factory.mktemp("models") / "blend"
     linear = model.report.folder
     return run_train_blend(
-        encoder, linear, corpus.folder, out, second=second, sure=0.9, unsure=0.5, catalogue=catalogue, threads=1
+        encoder, linear, corpus.folder, out, second=second, sure=0.9, unsure=0.5, unsure_nvd=0.7, catalogue=catalogue, threads=1
     ).folder
 
 
@@ -228,7 +228,7 @@ class TestBlend:
     def test_the_manifest_says_what_was_fitted_and_measured(self, blended: Path, encoder: Path, second: Path) -> None:
         manifest = json.loads((blended / "manifest.json").read_bytes())
         assert manifest["sure"] == 0.9
-        assert manifest["second"]["unsure"] == 0.5
+        assert manifest["second"]["unsure"] == {"mitre": 0.5, "nvd": 0.7}
         assert set(manifest["second"]["weights"]) == {"encoder", "second", "linear"}
         assert set(manifest["second"]["calibration"]) == {"mitre", "nvd"}
         assert set(manifest["weights"]) == {"encoder", "linear"}
@@ -254,7 +254,7 @@ class TestBlend:
 
     def test_three_answers_side_by_side(self, loaded: BlendModel, second: Path) -> None:
         """What the linear model leaves is the blend of two, and what that leaves the blend of three."""
-        loaded.sure, loaded.unsure = NEVER_SURE, ALWAYS_UNSURE
+        loaded.sure, loaded.unsure = NEVER_SURE, dict.fromkeys(loaded.unsure, ALWAYS_UNSURE)
         assert loaded.second is not None
         places = Places.of(loaded.labels, loaded.encoder.labels, loaded.linear.labels, loaded.second.labels)
         logits = loaded.encoder.encode(TEXTS).logits
@@ -263,7 +263,7 @@ class TestBlend:
         weights = loaded.manifest["second"]["weights"]
         found = loaded.score(TEXTS)
         np.testing.assert_allclose(found.scores, blend_scores(logits, plain, places, weights, alone), atol=1e-5)
-        loaded.unsure = 0.0
+        loaded.unsure = dict.fromkeys(loaded.unsure, 0.0)
         expected = blend_scores(logits, plain, places, loaded.manifest["weights"])
         np.testing.assert_allclose(loaded.score(TEXTS).scores, expected, atol=1e-5)
         loaded.sure = 0.0
@@ -288,7 +288,8 @@ class TestBlend:
             encoder, model.report.folder, corpus.folder, tmp_path / "out", second=second, catalogue=catalogue, threads=1
         )
         manifest = json.loads((made.folder / "manifest.json").read_bytes())
-        assert manifest["second"]["unsure"] in (*blend_fitting.UNSURE, ALWAYS_UNSURE)
+        chosen = manifest["second"]["unsure"]
+        assert chosen["nvd"] == chosen["mitre"] in (*blend_fitting.UNSURE, ALWAYS_UNSURE)  # there is no window
         assert manifest["sure"] in (*blend_fitting.SURE, NEVER_SURE)
 
     def test_as_a_teacher_it_reads_every_text_with_all_its_parts(
@@ -311,18 +312,20 @@ def test_policy_nvd_has_a_shift_and_a_calibration_for_three_parts(
     encoder, linear, data = windowed
     second = changed(recipe=json.loads((encoder / "manifest.json").read_bytes())["recipe"])
     made = run_train_blend(
-        encoder, linear, data, tmp_path / "blend", second=second, sure=0.9, unsure=0.6, catalogue=catalogue, threads=1
+        encoder, linear, data, tmp_path / "blend", second=second, sure=0.9, unsure=0.01, catalogue=catalogue, threads=1
     )
     manifest = json.loads((made.folder / "manifest.json").read_bytes())
     settings = manifest["second"]
     assert settings["calibration"]["nvd"] not in (settings["calibration"]["mitre"], manifest["calibration"]["nvd"])
     assert settings["shift"]["nvd"] != manifest["shift"]["nvd"]
+    assert settings["unsure"]["mitre"] == 0.01
+    assert settings["unsure"]["nvd"] in (*blend_fitting.UNSURE, ALWAYS_UNSURE)  # by the window
     (window,) = manifest["windows"]
     assert window["as_it_is"]["n"] == window["shifted"]["n"] == window["answered"]["n"] == 120
     assert 0 <= window["read_by_the_second_encoder"] <= 1 - window["left_to_the_linear_model"]
 
     model = load_blend(made.folder, {})
-    model.sure, model.unsure = NEVER_SURE, ALWAYS_UNSURE
+    model.sure, model.unsure = NEVER_SURE, dict.fromkeys(model.unsure, ALWAYS_UNSURE)
     difference = model.score(TEXTS, "nvd").scores - model.score(TEXTS, "mitre").scores
     np.testing.assert_allclose(difference, np.tile(np.array(settings["shift"]["nvd"]), (len(TEXTS), 1)), atol=1e-5)
 

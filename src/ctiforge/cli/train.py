@@ -246,6 +246,7 @@ def blend(
             min=0, help="Below this probability the second encoder reads a text; the lowest without a loss by default."
         ),
     ] = None,
+    unsure_nvd: Annotated[float | None, typer.Option(min=0, help="The same for policy nvd.")] = None,
     name: Annotated[str, typer.Option(help="What the model is called; stands in every prediction.")] = "accurate",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
@@ -259,8 +260,8 @@ def blend(
 
     shipped = {each: bundled_model_path(each) for each in BUNDLED_MODELS}
     made = run_train_blend(
-        encoder, linear, data, out, second=second, sure=sure, unsure=unsure, name=name, shipped=shipped, threads=threads,
-        report=report,
+        encoder, linear, data, out, second=second, sure=sure, unsure=unsure, unsure_nvd=unsure_nvd, name=name, shipped=shipped,
+        threads=threads, report=report,
     )  # fmt: skip
     scores = made.development
     alone = ", ".join(f"{part} {found['top1']:.4f}" for part, found in scores["parts_alone"].items())

@@ -113,7 +113,7 @@ class BlendModel:
     Attributes:
         encoder, linear, second: its parts; `second` is None where there is no second encoder.
         sure: from this probability on, the linear model's answer stands and the encoder is not asked.
-        unsure: below this probability, of the policy asked for, the second encoder reads the text as well.
+        unsure: by policy, below which probability the second encoder reads the text as well.
     """
 
     def __init__(
@@ -134,10 +134,10 @@ class BlendModel:
         self.sure = float(manifest["sure"])
         self._places = Places.of(self.labels, encoder.labels, linear.labels, second.labels if second else ())
         self._two = _Answers(manifest, ("encoder", "linear"))
-        self.unsure = 0.0
+        self.unsure: dict[str, float] = {}
         self._three = self._two
         if second is not None:
-            self.unsure = float(manifest["second"]["unsure"])
+            self.unsure = {policy: float(manifest["second"]["unsure"][policy]) for policy in manifest["calibration"]}
             self._three = _Answers(manifest["second"], ("encoder", "second", "linear"))
 
     def score(self, texts: list[str], policy: str | None = None) -> ScoredByBlend:
@@ -155,7 +155,7 @@ class BlendModel:
             pooled = blend_scores(encoded.logits, plain, self._places, self._two.weights)
             scores[asked], probabilities[asked] = self._two.of(pooled, policy)
             if self.second is not None:
-                unsure = np.flatnonzero(probabilities[asked].max(axis=1) < self.unsure)
+                unsure = np.flatnonzero(probabilities[asked].max(axis=1) < self.unsure[policy or "mitre"])
                 read_twice = asked[unsure]
                 logits = self.second.logits([encoded.token_embeddings[i] for i in unsure])
                 pooled = blend_scores(encoded.logits[unsure], plain[unsure], self._places, self._three.weights, logits)

@@ -97,6 +97,7 @@ def run_train_blend(
     second: str | os.PathLike[str] | None = None,
     sure: float | None = None,
     unsure: float | None = None,
+    unsure_nvd: float | None = None,
     name: str = "accurate",
     shipped: Mapping[str, Path] | None = None,
     catalogue: CweCatalogue | None = None,
@@ -113,7 +114,8 @@ def run_train_blend(
         data: folder that holds the files of the encoder's recipe.
         second: folder of a second encoder, trained upon the embeddings of the first, see `ctiforge.train.second_encoder`.
         sure: from this probability on the linear model answers alone; None: the lowest that loses no accuracy.
-        unsure: below this probability the second encoder reads a text; None: the lowest that loses no accuracy.
+        unsure, unsure_nvd: below this probability the second encoder reads a text; None: the lowest that loses no accuracy on
+            the development split, and for policy nvd on NVD's window.
         shipped: models that ship with ctiforge, by name: such a linear part is named, not copied.
 
     Raises:
@@ -121,7 +123,7 @@ def run_train_blend(
             `second`.
         ModelError: a model is missing or damaged, or the second encoder reads other embeddings than the first.
     """
-    if unsure is not None and second is None:
+    if second is None and (unsure is not None or unsure_nvd is not None):
         raise InputError("nothing reads what the blend is not sure of: there is no second encoder", fix="give --second, too")
     catalogue = catalogue or load_catalogue()
     target = Path(out)
@@ -161,13 +163,17 @@ def run_train_blend(
     own = [each.own.probabilities for each in stages]
     if again is not None and unsure is None:
         unsure = choose_threshold(own[0], own[1], split.hits, UNSURE)
+    if again is not None and unsure_nvd is None:
+        shifted = [each.nvd.probabilities for each in stages]
+        fitted = stages[0].nvd.shift is not None
+        unsure_nvd = choose_threshold(shifted[0], shifted[1], stages[0].nvd.hits, UNSURE) if fitted else unsure
     alone = np.zeros(own[0].shape)
     alone[:, places.linear] = counter.probabilities(split.linear, "mitre")
     blended = mixed_answers(own, unsure)
     if sure is None:
         sure = choose_threshold(alone, blended, split.hits)
     mixed = mixed_answers([alone, blended], sure)
-    windows, nvd = _windows(window, stages, places, labels, traits, sure, unsure, mixed)
+    windows, nvd = _windows(window, stages, places, labels, traits, sure, unsure_nvd, mixed)
     manifest = {
         "format": BLEND_FORMAT,
         "name": name,
@@ -196,7 +202,11 @@ def run_train_blend(
     if again is None:
         _copy(Path(encoder), target / "encoder", _ENCODER_FILES)
     else:
-        manifest["second"] = {"weights": stages[1].weights, "unsure": unsure, **stages[1].settings}
+        manifest["second"] = {
+            "weights": stages[1].weights,
+            "unsure": {"mitre": unsure, "nvd": unsure_nvd},
+            **stages[1].settings,
+        }
     known = {
         file_sha256(folder / "manifest.json") for folder in (shipped or {}).values() if (folder / "manifest.json").is_file()
     }

@@ -108,7 +108,7 @@ def judge_unlabelled(
         )
     for teacher in teachers:
         if isinstance(teacher, BlendModel):
-            teacher.sure, teacher.unsure = NEVER_SURE, ALWAYS_UNSURE
+            teacher.sure, teacher.unsure = NEVER_SURE, dict.fromkeys(teacher.unsure, ALWAYS_UNSURE)
     chosen = _unlabelled(recipe, since, data, catalogue)
     labels = sorted({label for teacher in teachers for label in teacher.labels}, key=lambda label: int(label[4:]))
     said = _mean_said(teachers, [each.text for each in chosen], labels, Path(out) / "parts", report)
