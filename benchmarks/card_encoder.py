@@ -11,7 +11,7 @@ from ctiforge.train.encoder_recipe import load_encoder_recipe
 __all__ = ["cheaper_states", "encoder_commands", "encoder_origin", "linear_commands"]
 
 _RUNS = "runs/"
-_FIRST, _SAID = "runs/first", "runs/said"
+_FIRST, _SAID, _OF_TWO = "runs/fast-first", "runs/said", "runs/teacher-of-two"
 
 
 def encoder_origin(recipe: Mapping[str, Any]) -> str:
@@ -36,23 +36,26 @@ def encoder_commands(recipe: Mapping[str, Any], blends: Sequence[str] = ()) -> l
         blends: names of the models that alone teach where a recipe learns from nothing else; those of `linear_commands`.
     """
     commands = []
-    trainings = list(_trainings(recipe))
-    if any(each.get("teacher") for each in trainings):
-        commands.append(
-            f"ctiforge train teacher --recipe encoder-teacher-minilm --beside {_FIRST} --data DIR --out runs/teacher"
-        )
-    for each in reversed(trainings):
+    for each in reversed(list(_trainings(recipe))):
         teacher = each.get("teacher") or {}
-        if teacher.get("unlabelled_alone"):
-            models = "".join(f" --model {_RUNS}{name}" for name in blends)
-            commands.append(f"ctiforge train teacher{models} --recipe classifier-fast --data DIR --out {_SAID}")
-        folder = _SAID if teacher.get("unlabelled_alone") else "runs/teacher"
+        folder, asked = _teacher(each, blends) if teacher else ("", "")
+        if teacher and (command := f"ctiforge train teacher {asked} --data DIR --out {folder}") not in commands:
+            commands.append(command)
         commands.append(
             f"ctiforge train encoder --recipe encoder-{each['name']}"
             + (f" --teacher {folder}/teacher.npz" if teacher else "")
             + f" --data DIR --out {_RUNS}{each['name']}"
         )
     return commands
+
+
+def _teacher(recipe: Mapping[str, Any], blends: Sequence[str]) -> tuple[str, str]:
+    """Return the folder of an encoder's teacher, and what the command that makes it is given."""
+    if recipe["teacher"].get("unlabelled_alone"):
+        return _SAID, "".join(f"--model {_RUNS}{name} " for name in blends) + "--recipe classifier-fast"
+    if recipe.get("embeddings"):
+        return _OF_TWO, f"--recipe encoder-teacher-minilm --recipe encoder-teacher-smollm2 --beside {_RUNS}blend-accurate"
+    return f"{_RUNS}teacher", f"--recipe encoder-teacher-minilm --beside {_FIRST}"
 
 
 def linear_commands(teachers: Sequence[Mapping[str, str]]) -> list[str]:

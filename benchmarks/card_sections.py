@@ -192,8 +192,8 @@ def _second_method(subject: CardSubject) -> str:
         f"{settings['unsure']['nvd']:g}, a second encoder reads the "
         f"embeddings of the first, and the three are added with weights {weights['linear']:.2f}, {weights['encoder']:.2f} and "
         f"{weights['second']:.2f}. It is {encoder_origin(second['recipe'])}, too, fine-tuned in {second['fit']['steps']:,} steps "
-        f"({second['fit']['device']}, {second['fit']['precision']}) without learning the embeddings, weights in 8 bits."
-        + cheaper_states(second["recipe"])
+        f"({second['fit']['device']}, {second['fit']['precision']}) without learning the embeddings, weights in 8 bits. "
+        "States are merged as in the first."
     )
 
 
@@ -363,8 +363,11 @@ def _again(subject: CardSubject) -> list[str]:
         own += encoder_commands(subject.parts[SECOND]["recipe"], [each["name"] for each in teachers])
     commands = list(dict.fromkeys([*linear_commands(teachers), *own]))
     if reader:
-        second = f" --second runs/{subject.parts[SECOND]['recipe']['name']}" if SECOND in subject.parts else ""
-        blend = f"--encoder runs/{reader['name']}{second} --linear runs/fast"
+        blend = f"--encoder runs/{reader['name']} --linear runs/fast"
+        if SECOND in subject.parts:
+            sure, unsure = subject.manifest["sure"], subject.manifest["second"]["unsure"]
+            by_hand = f"--sure {sure:g} --unsure {unsure['mitre']:g} --unsure-nvd {unsure['nvd']:g}"
+            blend += f" --second runs/{subject.parts[SECOND]['recipe']['name']} {by_hand}"
         commands.append(f"ctiforge train blend {blend} --data DIR --out runs/blend")
     commands.append("make bench DATA=DIR" + (f" BENCH_ARGS='--encoder runs/{reader['name']}'" if reader else ""))
     measured = subject.results["cti_rcm"]

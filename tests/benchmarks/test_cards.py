@@ -243,12 +243,12 @@ def test_the_commands_lead_to_an_encoder_through_those_that_it_goes_on_from(blen
     assert [words.split(" --data")[0] for words in commands] == [
         "$ ctiforge train encoder --recipe encoder-accurate",
         "$ ctiforge train classifier --recipe classifier-fast",
-        "$ ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/first",
+        "$ ctiforge train teacher --recipe encoder-teacher-minilm --beside runs/fast-first",
         "$ ctiforge train encoder --recipe encoder-taught --teacher runs/teacher/teacher.npz",
         "$ ctiforge train encoder --recipe encoder-student --teacher runs/teacher/teacher.npz",
         "$ ctiforge train encoder --recipe encoder-student-longer --teacher runs/teacher/teacher.npz",
-        "$ ctiforge train blend --encoder runs/accurate --linear runs/first --name blend-accurate",
-        "$ ctiforge train blend --encoder runs/student-longer --linear runs/first --name blend-student-longer",
+        "$ ctiforge train blend --encoder runs/accurate --linear runs/fast-first --name blend-accurate",
+        "$ ctiforge train blend --encoder runs/student-longer --linear runs/fast-first --name blend-student-longer",
         "$ ctiforge train classifier --recipe classifier-fast",
         "$ ctiforge train blend --encoder runs/student-longer --linear runs/fast",
         "$ make bench DATA=DIR BENCH_ARGS='--encoder runs/student-longer'",
@@ -263,7 +263,7 @@ def test_an_encoder_that_blends_taught_comes_after_them(blend: Any) -> None:
     assert "The encoder is `minilm` by way of `taught`, `student`, `student-longer` (Apache-2.0" in said
     commands = [line.split(" --data")[0] for line in said.splitlines() if line.startswith("$ ctiforge train")]
     assert commands[-5:] == [
-        "$ ctiforge train blend --encoder runs/student-longer --linear runs/first --name blend-student-longer",
+        "$ ctiforge train blend --encoder runs/student-longer --linear runs/fast-first --name blend-student-longer",
         "$ ctiforge train classifier --recipe classifier-fast",
         "$ ctiforge train teacher --model runs/blend-accurate --model runs/blend-student-longer --recipe classifier-fast",
         "$ ctiforge train encoder --recipe encoder-student-again --teacher runs/said/teacher.npz",
@@ -291,7 +291,8 @@ def test_a_second_encoder(blend: Any) -> None:
         "The second encoder part learnt",
         "| second encoder | 0.7500 | 0.8600 | 0.4800 |",
         "ctiforge train encoder --recipe encoder-accurate-second",
-        "ctiforge train blend --encoder runs/accurate --second runs/accurate-second --linear runs/fast",
+        "ctiforge train blend --encoder runs/accurate --linear runs/fast --second runs/accurate-second --sure ",
+        " --unsure 0.35 --unsure-nvd 0.6 --data",
     ):
         assert part in said
 
