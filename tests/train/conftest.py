@@ -6,6 +6,7 @@ import json
 import random
 import runpy
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -42,6 +43,17 @@ class TinyModel:
 def catalogue() -> CweCatalogue:
     """The shipped catalogue, whatever the user has installed."""
     return load_catalogue(shipped_table())
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine take minutes for a second's work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import errno
 import json
 import random
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from ctiforge.train.encoder_checkpoint import FitFolder
 from ctiforge.train.encoder_fitting import Controls, Device, Schedule, _optimizer, choose_device, rate_factor, run_fit
 from ctiforge.train.encoder_metrics import duration
 from ctiforge.train.encoder_objectives import Classification, MaskedLanguage, build_masked_head, logits_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = Device(torch.device("cpu"), "fp32")
 SCHEDULE = Schedule(
@@ -65,15 +67,6 @@ def evaluation(objective: Classification) -> Callable[[torch.nn.ModuleDict], tup
         return right, {"top1": right}
 
     return evaluate
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other on a busy machine take minutes for a second's work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class DiedError(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,17 +24,11 @@ from ctiforge.train.encoder_objectives import logits_of
 from ctiforge.train.encoder_recipe import load_encoder_recipe
 from ctiforge.train.encoder_start import find_fitted_run
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = Device(torch.device("cpu"), "fp32")
 LABELS = ["CWE-22", "CWE-79", "CWE-89"]
 SHORT, LONG = np.arange(2, 7, dtype=np.int32), np.arange(2, 20, dtype=np.int32)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

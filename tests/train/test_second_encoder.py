@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from ctiforge.train.encoder_export import export_encoder
 from ctiforge.train.encoder_recipe import EncoderRecipe
 from ctiforge.train.second_encoder import cut_embeddings, with_token_embeddings, write_joined_encoders
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MODEL = "model.int8.onnx"
 TEXTS = [
     "SQL injection in Blorbmail before 2.1 lets attackers run database queries through the login form.",
@@ -43,14 +45,6 @@ TEXTS = [
     "An out-of-bounds write in Plughd corrupts heap memory.",
     "Something.",
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any], **changes: Any) -> None:
