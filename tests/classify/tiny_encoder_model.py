@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zstandard
 
 from ctiforge.core.files import sha256, write_bytes, write_json
 
@@ -112,13 +113,13 @@ def write_encoder(folder: Path, words: list[str], labels: list[str], *, seed: in
 def write_second(folder: Path, labels: list[str], *, seed: int = 2) -> Path:
     """Write a second encoder with a random head over the mean of the first one's embeddings."""
     weight = np.random.default_rng(seed).normal(size=(len(labels), 8)).astype(np.float32)
-    data = _second_graph(weight)
-    write_bytes(folder / "model.int8.onnx", data)
+    packed = zstandard.ZstdCompressor().compress(_second_graph(weight))
+    write_bytes(folder / "model.int8.onnx.zst", packed)
     manifest = {
         "format": "ctiforge-second-encoder/1",
         "name": "tiny-second",
         "labels": labels,
-        "files": {"model.int8.onnx": sha256(data)},
+        "files": {"model.int8.onnx.zst": sha256(packed)},
     }
     write_json(folder / "manifest.json", manifest)
     return folder

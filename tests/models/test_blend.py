@@ -19,9 +19,10 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("tokenizers")
 
 from ctiforge.core.errors import ModelError
+from ctiforge.core.files import sha256
 from ctiforge.models.blend import ALWAYS_UNSURE, BlendModel, Places, ScoredByBlend, blend_scores, load_blend
 from ctiforge.models.linear import Calibration, QuantizedWeights, write_linear_model
-from ctiforge.models.second_encoder import load_second_encoder
+from ctiforge.models.second_encoder import SECOND_ENCODER_MODEL, load_second_encoder
 
 LABELS = ["CWE-79", "CWE-89", "CWE-787"]
 WORDS = ["inject", "overflow", "script", "sql"]
@@ -209,10 +210,17 @@ class TestDamage:
         return Path(shutil.copytree(three, tmp_path / "blend"))
 
     def test_another_graph_is_refused(self, copy: Path) -> None:
-        file = copy / "second" / "model.int8.onnx"
+        file = copy / "second" / SECOND_ENCODER_MODEL
         file.write_bytes(file.read_bytes()[:-1])
         with pytest.raises(ModelError, match="SHA-256 differs"):
             load_blend(copy, {})
+
+    def test_what_cannot_be_unpacked_is_refused(self, copy: Path) -> None:
+        (copy / "second" / SECOND_ENCODER_MODEL).write_bytes(b"no frame")
+        file = copy / "second" / "manifest.json"
+        file.write_text(json.dumps(json.loads(file.read_bytes()) | {"files": {SECOND_ENCODER_MODEL: sha256(b"no frame")}}))
+        with pytest.raises(ModelError, match=r"manifest\.json"):
+            load_second_encoder(copy / "second")
 
     def test_another_manifest_is_refused(self, copy: Path) -> None:
         file = copy / "second" / "manifest.json"

@@ -1,7 +1,8 @@
 """A second encoder of a blend: it begins where the first one's embeddings end, so it has none of its own.
 
-A folder that `ctiforge train blend --second` wrote: ``manifest.json`` and ``model.int8.onnx``, whose inputs are the first
-encoder's ``token_embeddings`` and the attention mask; a file whose SHA-256 differs from the manifest's is refused.
+A folder that `ctiforge train blend --second` wrote: ``manifest.json`` and ``model.int8.onnx.zst``, whose inputs are the first
+encoder's ``token_embeddings`` and the attention mask; a file whose SHA-256 differs from the manifest's is refused. Zstandard
+takes a sixth off weights in 8 bits, which are not evenly spread.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import zstandard
 
 from ctiforge.models.artefact import not_a_manifest, read_manifest, read_verified
 from ctiforge.models.encoder import EXTRA, TOKEN_EMBEDDINGS
 from ctiforge.models.onnx_runtime import open_session
 
-__all__ = ["SECOND_ENCODER_FORMAT", "SecondEncoder", "load_second_encoder"]
+__all__ = ["SECOND_ENCODER_FORMAT", "SECOND_ENCODER_MODEL", "SecondEncoder", "load_second_encoder"]
 
 SECOND_ENCODER_FORMAT = "ctiforge-second-encoder/1"
-
-_INT8 = "model.int8.onnx"
+SECOND_ENCODER_MODEL = "model.int8.onnx.zst"
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,7 +71,8 @@ def load_second_encoder(folder: str | os.PathLike[str], *, threads: int = 1) -> 
     source = Path(folder)
     manifest, digest = read_manifest(source, SECOND_ENCODER_FORMAT, fix="make one: ctiforge train blend --help")
     try:
-        onnx = read_verified(source / _INT8, manifest["files"].get(_INT8))
+        packed = read_verified(source / SECOND_ENCODER_MODEL, manifest["files"].get(SECOND_ENCODER_MODEL))
+        onnx = zstandard.ZstdDecompressor().decompress(packed)
         return SecondEncoder(manifest, digest, onnx, threads=threads)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, zstandard.ZstdError) as error:
         raise not_a_manifest(source, error) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import zstandard
 
 from ctiforge import __version__
 from ctiforge.core.errors import MissingExtraError, ModelError
@@ -18,7 +19,7 @@ from ctiforge.core.files import sha256, write_bytes, write_json
 from ctiforge.models.artefact import read_manifest, read_verified
 from ctiforge.models.encoder import ENCODER_FORMAT, EXTRA, TOKEN_EMBEDDINGS
 from ctiforge.models.onnx_runtime import open_session
-from ctiforge.models.second_encoder import SECOND_ENCODER_FORMAT
+from ctiforge.models.second_encoder import SECOND_ENCODER_FORMAT, SECOND_ENCODER_MODEL
 from ctiforge.train.encoder_checkpoint import writing
 from ctiforge.train.encoder_export import HEAD, INPUTS, OUTPUTS
 from ctiforge.train.encoder_onnx import INT8
@@ -76,12 +77,13 @@ def write_joined_encoders(first: Path, second: Path, out: Path) -> None:
                 "made_from": our_digest,
             }
             write_json(out / "encoder" / "manifest.json", ours | changes)
-        write_bytes(out / "second" / INT8, cut[INT8])
+        packed = zstandard.ZstdCompressor(level=19).compress(cut[INT8])
+        write_bytes(out / "second" / SECOND_ENCODER_MODEL, packed)
         manifest = {name: theirs[name] for name in _KEPT if name in theirs} | {
             "format": SECOND_ENCODER_FORMAT,
             "inputs": [TOKEN_EMBEDDINGS, _MASK],
             "outputs": [_LOGITS],
-            "files": {INT8: sha256(cut[INT8])},
+            "files": {SECOND_ENCODER_MODEL: sha256(packed)},
             "made_from": their_digest,
             "reads": {"name": ours["name"], "digest": ours.get("made_from", our_digest)},
             "cut": {"token_embeddings_difference": embedded, "logits_difference": logits},
